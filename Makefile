@@ -1,0 +1,28 @@
+# Every target does the set-up it needs; a second call reuses .venv and starts at once.
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help demo test real check fix docs
+
+help:    ## list the targets
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+
+demo: .venv/ready ## the main job on the embedded default: distil a tiny ticket classifier
+	.venv/bin/distill run quickstart --yes
+
+test: .venv/ready ## the test suite without the real inputs
+	HF_HUB_OFFLINE=1 $(PY) -m pytest -q --ignore=tests/real -m "not slow"
+
+real: .venv/ready ## the checks on real models and datasets (SLOW=1 for the long ones)
+	HF_HUB_OFFLINE=1 $(PY) -m pytest -q tests/real $(if $(SLOW),,-m "not slow")
+
+check: .venv/ready ## format, lint and types
+	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+
+fix: .venv/ready ## format and lint, mending what can be mended
+	.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+docs: .venv/ready ## write the generated files (recipes/schema.json, recipes/report.schema.json)
+	$(PY) scripts/generate_docs.py
+
+.venv/ready: pyproject.toml constraints.txt scripts/bootstrap
+	scripts/bootstrap

@@ -1,0 +1,69 @@
+"""Commands that read a recipe and spend nothing: recipes, check."""
+
+from typing import Annotated
+
+import typer
+
+from distill.cli.output import Output
+
+RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled name.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=V", help="Override a key of the recipe; may be repeated."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this file's commands."""
+    app.command("recipes")(recipes)
+    app.command("check")(check)
+
+
+def recipes(context: typer.Context) -> None:
+    """List the bundled recipes."""
+    from distill.recipe.load import bundled_recipes
+
+    output: Output = context.obj
+    found = bundled_recipes()
+    width = max((len(item.name) for item in found), default=0)
+    output.result(
+        {"recipes": [{"name": i.name, "what": i.what, "hardware": i.hardware} for i in found]},
+        "\n".join(f"{item.name:<{width}}  {item.what}  [{item.hardware}]" for item in found),
+    )
+
+
+def check(
+    context: typer.Context,
+    recipe: RecipeArg,
+    overrides: SetOption = None,
+    expanded: Annotated[
+        bool, typer.Option("--expanded", help="Print the recipe with strategies as fields.")
+    ] = False,
+) -> None:
+    """Check a recipe without asking anybody: schema, templates, files, keys."""
+    import os
+
+    from distill.errors import PrerequisiteError, RecipeError
+    from distill.recipe.check import check as find_problems
+    from distill.recipe.expand import expand
+    from distill.recipe.load import load_recipe
+
+    output: Output = context.obj
+    loaded = expand(load_recipe(recipe, overrides or ()))
+    report = find_problems(loaded, os.environ)
+    if report.problems:
+        raise RecipeError(str(report.problems[0]), [*report.problems, *report.missing_keys])
+    if report.missing_keys:
+        raise PrerequisiteError(str(report.missing_keys[0]), report.missing_keys)
+    if expanded:
+        import yaml
+
+        plain = loaded.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        output.result(
+            {"ok": True, "notes": report.notes, "recipe": loaded.as_dict()},
+            yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).rstrip(),
+        )
+        return
+    output.result(
+        {"ok": True, "notes": report.notes}, "\n".join([*report.notes, f"{loaded.name}: no problem found"])
+    )

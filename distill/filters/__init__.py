@@ -1,0 +1,1 @@
+"""Filters: each says of every row whether it stays, and why not. One file per kind."""

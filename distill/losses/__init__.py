@@ -1,0 +1,1 @@
+"""What the distillation losses are: described, computed in float64, computed for training."""

@@ -1,0 +1,1 @@
+"""Figures about texts and results: duplicates, shared n-grams, intervals. No torch here."""

@@ -1,0 +1,1 @@
+"""The recipe: schema, strict loader, templates, expansion of strategies and static checks; no torch."""

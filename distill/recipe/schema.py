@@ -1,0 +1,116 @@
+"""The recipe: one pydantic tree, the same for YAML and for Python. No torch here."""
+
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from distill.recipe.filtering import FilterSpec
+from distill.recipe.generation import Data, Generate
+from distill.recipe.model import Model
+from distill.recipe.student import Student
+from distill.recipe.task import Task
+from distill.recipe.training import Train
+from teachers.config import TeacherConfig
+
+Baseline = Literal["zero_shot", "few_shot", "chain_of_thought", "react", "retrieval", "majority"]
+Comparison = Literal["hard_labels", "hard_labels_confident", "text"]
+
+
+class Budget(Model):
+    """A hard cap over all teachers of the run and all its resumes."""
+
+    usd: float | None = Field(default=None, ge=0)
+    requests: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    on_limit: Literal["pause", "fail"] = "pause"
+
+
+class Review(Model):
+    """How many rows people look at."""
+
+    rows: int = Field(default=100, ge=1)
+    choose: Literal["random", "doubtful", "mixed"] = "mixed"
+    stop: bool = False
+    kind: Literal["correct", "gold"] = "correct"
+    overlap: int = Field(default=1, ge=1)
+
+
+class Split(Model):
+    """Shares of train and val; rows that belong together never straddle them."""
+
+    train: float = Field(default=0.9, gt=0, le=1)
+    val: float = Field(default=0.1, ge=0, lt=1)
+    keep_together: list[str] = ["duplicates"]
+    """`seed` (rows grown from one seed), `duplicates` (near-duplicate clusters), or a field name."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Split":
+        if abs(self.train + self.val - 1) > 1e-9:
+            raise ValueError(f"train + val must be 1, not {self.train + self.val:g}")
+        return self
+
+
+class Evaluate(Model):
+    """What the student is measured on and against."""
+
+    on: list[Literal["gold", "val"]] = ["gold", "val"]
+    baselines: list[Baseline] = []
+    few_shot: list[int] = [4]
+    compare: list[Comparison] = []
+    """Extra students trained on the same rows and steps."""
+    confident: float = Field(default=0.9, ge=0, le=1)
+    """hard_labels_confident trains on rows whose teacher probability is at least this."""
+    seeds: int = Field(default=1, ge=1)
+    learning_curve: list[float] = []
+    forgetting: bool = False
+    against: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    """Measure on the first so many rows of each set only."""
+    require: dict[str, float] = {}
+    """Metric -> least value of the student; a lower one fails the run."""
+
+
+class Export(Model):
+    """How the student leaves the run."""
+
+    merge: bool = True
+    formats: list[Literal["safetensors", "gguf"]] = ["safetensors"]
+    card: bool = True
+    license: str | None = None
+
+
+class Engine(Model):
+    """Where the run's data work happens."""
+
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+
+
+class Recipe(Model):
+    """One run, from teachers to a student. Every stage is optional."""
+
+    version: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    seed: int = 0
+    teachers: dict[str, TeacherConfig] = {}
+    budget: Budget = Budget()
+    task: Task
+    data: Data = Data()
+    generate: Generate | None = None
+    filter: list[FilterSpec] = []
+    review: Review | None = None
+    split: Split | None = None
+    student: Student | None = None
+    train: Train | None = None
+    evaluate: Evaluate | None = None
+    export: Export | None = None
+    run: Engine = Engine()
+
+    _source: str = PrivateAttr(default="")
+    """Path of the file this came from; relative paths of the recipe start at its folder."""
+    _lines: dict[str, int] = PrivateAttr(default_factory=dict)
+    """Key path -> line, for error messages."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The resolved recipe as plain data, with the YAML's own key names."""
+        return self.model_dump(mode="json", by_alias=True)

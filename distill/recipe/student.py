@@ -1,0 +1,77 @@
+"""What is trained: a causal model or a classifier, from weights or from a configuration."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from distill.recipe.model import Model, kind_of
+
+
+class LoraOptions(Model):
+    """Any key of peft's LoraConfig; the ones named here have our defaults."""
+
+    model_config = ConfigDict(extra="allow")
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+
+
+class BuildTokenizer(Model):
+    """A byte-level BPE tokenizer trained on the dataset's own training text."""
+
+    bpe: int = Field(ge=260)
+    """Size of the vocabulary."""
+
+
+class HostedPrice(Model):
+    """What it costs to run the student."""
+
+    input: float | None = None
+    output: float | None = None
+    gpu_hour: float | None = None
+
+
+class _Student(Model):
+    """What both kinds have."""
+
+    model: str | None = None
+    """Hub id or folder."""
+    init: Literal["scratch"] | None = None
+    """`scratch` starts from a configuration without weights."""
+    config: dict[str, Any] | str | None = None
+    """With `init: scratch`: transformers configuration keys with `model_type`, or a config.json."""
+    tokenizer: str | BuildTokenizer | None = None
+    """With `init: scratch`: a folder, the name of a local teacher, or {bpe: SIZE}."""
+    method: Literal["full", "lora", "qlora", "hosted"] = "full"
+    lora: LoraOptions = LoraOptions()
+    price: HostedPrice | None = None
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "_Student":
+        if (self.model is None) == (self.init is None):
+            raise ValueError("a student needs exactly one of `model` and `init: scratch`")
+        if self.init and (self.config is None or self.tokenizer is None):
+            raise ValueError("`init: scratch` needs `config` and `tokenizer`")
+        if self.init and self.method in ("lora", "qlora"):
+            raise ValueError(f"`method: {self.method}` adapts existing weights; scratch has none")
+        return self
+
+
+class CausalStudent(_Student):
+    """A language model."""
+
+    kind: Literal["causal"] = "causal"
+
+
+class ClassifierStudent(_Student):
+    """An encoder with a classification head."""
+
+    kind: Literal["classifier"]
+
+
+Student = Annotated[
+    Annotated[CausalStudent, Tag("causal")] | Annotated[ClassifierStudent, Tag("classifier")],
+    Discriminator(kind_of("causal")),
+]

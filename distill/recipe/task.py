@@ -1,0 +1,86 @@
+"""What the student has to do: one class per task kind."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from distill.recipe.model import Model
+
+
+class _Task(Model):
+    """What all tasks have."""
+
+    input: str = "input"
+    """Field that the student reads."""
+    output: str = "output"
+    """Field that the student writes."""
+    prompt: str | None = None
+    """Template shown to the student (inline or a file); absent: the default of the kind."""
+    system: str | None = None
+    """System message shown to the student."""
+
+
+class ClassifyTask(_Task):
+    """One of a closed list of labels."""
+
+    kind: Literal["classify"]
+    labels: list[str] = Field(min_length=2)
+    input: str = "text"
+    output: str = "label"
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: list[str]) -> list[str]:
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"labels given twice: {', '.join(twice)}")
+        return labels
+
+
+class ExtractTask(_Task):
+    """A JSON object that fits a schema."""
+
+    kind: Literal["extract"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class GenerateTask(_Task):
+    """Free text."""
+
+    kind: Literal["generate"]
+
+
+class GroundedTask(_Task):
+    """An answer with citations from given passages."""
+
+    kind: Literal["grounded"]
+
+
+class Scale(Model):
+    """An integer scale, both ends included."""
+
+    min: int
+    max: int
+
+
+class JudgeAbsoluteTask(_Task):
+    """A score on a rubric, with feedback."""
+
+    kind: Literal["judge_absolute"]
+    scale: Scale | list[str] = Scale(min=1, max=5)
+    input: str = "response"
+    output: str = "score"
+
+
+class JudgePairwiseTask(_Task):
+    """Which of two answers is better."""
+
+    kind: Literal["judge_pairwise"]
+    scale: list[str] = ["a", "b", "tie"]
+    input: str = "instruction"
+    output: str = "winner"
+
+
+Task = Annotated[
+    ClassifyTask | ExtractTask | GenerateTask | GroundedTask | JudgeAbsoluteTask | JudgePairwiseTask,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,139 @@
+"""How the student is trained: the signal, the loss and the trainer's settings."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from distill.recipe.model import Model, kind_of
+
+
+class TextSignal(Model):
+    """Only what the teacher wrote: sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947)."""
+
+    kind: Literal["text"] = "text"
+
+
+class DenseSignal(Model):
+    """Every token's probability from a live local teacher."""
+
+    kind: Literal["dense"]
+    from_: str | None = Field(default=None, alias="from")
+    """Teacher; needed when several could give it."""
+
+
+class SparseSignal(Model):
+    """What an API or a cache tells about each token."""
+
+    kind: Literal["token", "topk", "sampled"]
+    from_: str | None = Field(default=None, alias="from")
+    k: int = Field(default=64, ge=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    codec: Literal["raw", "packed", "set", "sampled"] = "set"
+
+
+Signal = Annotated[
+    Annotated[TextSignal, Tag("text")]
+    | Annotated[DenseSignal, Tag("dense")]
+    | Annotated[SparseSignal, Tag("token")]
+    | Annotated[SparseSignal, Tag("topk")]
+    | Annotated[SparseSignal, Tag("sampled")],
+    Discriminator(kind_of("text")),
+]
+
+
+class _Loss(Model):
+    """loss = sum(weight * KD over rows with a signal + ce * CE) / supervised tokens."""
+
+    weight: float = Field(default=0.5, ge=0)
+    """Weight of the distillation term, used as written."""
+    ce: float = Field(default=0.5, ge=0)
+    """Weight of the cross-entropy on the written tokens, used as written."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the loss, not of sampling. Value and gradient are NOT multiplied by temperature**2."""
+    tail: Literal["ghost"] = "ghost"
+
+
+class ForwardKL(_Loss):
+    """KL(teacher || student). Hinton et al. 2015, arXiv:1503.02531."""
+
+    kind: Literal["forward_kl"] = "forward_kl"
+
+
+class ReverseKL(_Loss):
+    """KL(student || teacher). Gu et al. 2023, arXiv:2306.08543."""
+
+    kind: Literal["reverse_kl"]
+
+
+class JSD(_Loss):
+    """Generalised Jensen-Shannon divergence. Agarwal et al. 2023, arXiv:2306.13649, section 2."""
+
+    kind: Literal["jsd"]
+    beta: float = Field(default=0.5, ge=0, le=1)
+    """0 is forward KL, 1 reverse KL."""
+    normalised: bool = False
+    """Divide by beta (1 - beta), which makes the value continuous at both ends."""
+
+
+class LaterLoss(_Loss):
+    """A loss whose name is reserved; `check` refuses it until it is built."""
+
+    kind: Literal[
+        "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl", "sampled_reverse_kl", "verdict"
+    ]
+    alpha: float | None = None
+
+
+Loss = Annotated[
+    Annotated[ForwardKL, Tag("forward_kl")]
+    | Annotated[ReverseKL, Tag("reverse_kl")]
+    | Annotated[JSD, Tag("jsd")]
+    | Annotated[LaterLoss, Tag("skew_kl")]
+    | Annotated[LaterLoss, Tag("skew_reverse_kl")]
+    | Annotated[LaterLoss, Tag("tvd")]
+    | Annotated[LaterLoss, Tag("adaptive_kl")]
+    | Annotated[LaterLoss, Tag("sampled_reverse_kl")]
+    | Annotated[LaterLoss, Tag("verdict")],
+    Discriminator(kind_of("forward_kl")),
+]
+
+
+class Mix(Model):
+    """Other data mixed in against forgetting."""
+
+    data: str
+    share: float = Field(gt=0, lt=1)
+
+
+class Train(Model):
+    """Settings of the trainer. `trainer` takes any TrainingArguments key."""
+
+    objective: Literal["distill", "clm", "dpo"] = "distill"
+    signal: Signal = TextSignal()
+    loss: Loss = ForwardKL()
+    batch: int = Field(default=32, ge=1)
+    """Rows per optimiser step, whatever the number of devices; accumulation is derived."""
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Rows per forward pass on one device; absent: min(batch / devices, 8)."""
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    """Absent, and no steps: 3."""
+    max_length: int = Field(default=2048, ge=2)
+    packing: bool = False
+    lr: float | list[float] | None = None
+    """Absent: the default of the method. A list is searched on val with the first seed; the best one
+    serves every seed of that arm."""
+    mix: list[Mix] = []
+    on_policy: float | None = Field(default=None, ge=0, le=1)
+    early_stop: bool = False
+    deepspeed: str | dict[str, Any] | None = None
+    """zero0, zero1, zero2, zero3, a file, or an inline mapping."""
+    processes: int | None = Field(default=None, ge=1)
+    """Absent: one per visible GPU, else 1."""
+    trainer: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Train":
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give `steps` or `epochs`, not both")
+        return self

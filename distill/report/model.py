@@ -1,0 +1,186 @@
+"""The shape of report.json (CONTRACT section 4): every key always there, null where a part did not run.
+
+`python -m distill.report.model FILE` writes the JSON Schema; a test keeps the shipped one fresh.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ConfigDict, Field
+
+from distill.errors import DataError, Problem
+
+
+class _Part(BaseModel):
+    """A part of the report. Keys may be added by later versions, so others are let through."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+
+class KnownFigure(_Part):
+    """A measured figure with its 95 % interval."""
+
+    value: float
+    """Over several seeds: the mean."""
+    low: float | None
+    """Null where no interval is defined (a speed, a price)."""
+    high: float | None
+    n: int = Field(ge=0)
+    """Rows it was measured on."""
+    sd: float | None = None
+    """Standard deviation over the seeds."""
+    seeds: list[float] | int | None = None
+    """The value of each seed, or how many there were."""
+
+
+class UnknownFigure(_Part):
+    """A figure that could not be measured."""
+
+    value: None
+    why: str = Field(min_length=1)
+
+
+Figures = dict[str, KnownFigure | UnknownFigure]
+"""METRIC -> figure."""
+
+
+class RunPart(_Part):
+    """Which run this is."""
+
+    name: str
+    recipe_hash: str
+    started: str | None
+    """ISO 8601."""
+    seconds: float | None
+
+
+class StageRows(_Part):
+    """What one stage did with the rows it was given."""
+
+    stage: str
+    in_: int = Field(alias="in", ge=0)
+    accepted: int = Field(ge=0)
+    rejected: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    reasons: dict[str, int]
+
+
+class Shortfall(_Part):
+    """The run accepted fewer rows than the recipe asked for."""
+
+    accept: int
+    got: int
+    why: str
+
+
+class Cost(_Part):
+    """What the answers cost, over the run and all its resumes."""
+
+    usd: float | None
+    """Null where no price is known."""
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    stored_answers: int
+    by_teacher: dict[str, Any]
+
+
+class Training(_Part):
+    """How the student was trained."""
+
+    steps: int
+    tokens: int
+    loss_first: float | None
+    loss_last: float | None
+    tokens_per_s: float | None
+    trainable: int
+    """Parameters that were trained."""
+    trainable_share: float
+
+
+class VerdictPart(_Part):
+    """Whether distilling was worth it."""
+
+    say: Literal["ship", "more_data", "fix_labels", "not_worth_it", "dataset_only"]
+    because: str
+
+
+class Report(_Part):
+    """report.json."""
+
+    run: RunPart
+    rows: list[StageRows]
+    """One entry per stage run (generate, filter, review, split)."""
+    shortfall: Shortfall | None
+    cost: Cost | None
+    metrics: dict[str, Figures] | None
+    """SYSTEM -> METRIC -> figure, on gold; on val without gold."""
+    metrics_on: str | None = None
+    """The set that `metrics` was measured on: gold or val."""
+    metrics_by_set: dict[str, dict[str, Figures]] | None
+    """The other sets."""
+    training: Training | None
+    verdict: VerdictPart | None
+
+
+def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
+    """A report of a run in which nothing has run: every key, null where a part is missing."""
+    return {
+        "run": {"name": name, "recipe_hash": recipe_hash, "started": None, "seconds": None},
+        "rows": [],
+        "shortfall": None,
+        "cost": None,
+        "metrics": None,
+        "metrics_on": None,
+        "metrics_by_set": None,
+        "training": None,
+        "verdict": None,
+    }
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of report.json."""
+    schema = Report.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def check_report(report: Mapping[str, Any], file: str | None = None) -> None:
+    """Raises DataError with every place where a report does not have its fixed shape."""
+    errors = sorted(Draft202012Validator(json_schema()).iter_errors(report), key=lambda e: e.json_path)
+    problems = [
+        Problem(
+            found=_short(error.message),
+            file=file,
+            key=".".join(str(part) for part in error.absolute_path) or None,
+            fix="Write the report again: distill report RUN",
+        )
+        for error in errors
+    ]
+    problems += [
+        Problem(found="not a number", file=file, key=key, allowed="a finite number, or null with `why`")
+        for key in _not_finite(report)
+    ]
+    if problems:
+        raise DataError(f"the report does not have its fixed shape: {problems[0]}", problems)
+
+
+def _not_finite(value: Any, key: str = "") -> list[str]:
+    """Keys of NaN and infinities, which JSON cannot hold."""
+    if isinstance(value, float) and value - value != 0:
+        return [key]
+    inside = value.items() if isinstance(value, Mapping) else ()
+    if isinstance(value, list | tuple):
+        inside = enumerate(value)  # type: ignore[assignment]
+    return [bad for name, part in inside for bad in _not_finite(part, f"{key}.{name}".lstrip("."))]
+
+
+def _short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[:most]} ..."
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(json.dumps(json_schema(), indent=2) + "\n")

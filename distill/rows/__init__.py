@@ -1,0 +1,1 @@
+"""Rows in files: readers, stage parts, the dataset, and turning a row into tokens."""

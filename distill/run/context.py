@@ -1,0 +1,46 @@
+"""What every step of a run is given."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from distill.progress import Listener, Progress
+from distill.recipe.schema import Recipe
+from distill.rows.row import Row
+from distill.run.directory import RunDirectory
+from distill.run.teachers import TeacherPool
+
+
+@dataclass(slots=True)
+class Context:
+    """One walk over a recipe's stages."""
+
+    recipe: Recipe
+    """Expanded: strategies are fields."""
+    directory: RunDirectory
+    teachers: TeacherPool
+    sources: Mapping[str, str]
+    """Local teacher -> folder or hub id."""
+    runner: asyncio.Runner
+    listen: Listener
+    processes: int | None = None
+    hostfile: str | None = None
+    sifted: list[Row] | None = None
+    """Rows with their verdicts, where generation already asked the filters what counts."""
+
+    def say(self, stage: str, note: str) -> None:
+        """Tells the listener something worth keeping on the screen."""
+        self.listen(Progress(stage=stage, done=0, note=note))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step has made."""
+
+    outputs: str
+    """Hash of it."""
+    counts: Mapping[str, Any]
+    """in, accepted, rejected, failed, reasons for stages of rows; empty for others."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever the report needs."""

@@ -1,0 +1,102 @@
+"""Says before anything is paid which packages a run will need."""
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import Any
+
+from distill.errors import PrerequisiteError, Problem
+from distill.recipe.files import locate
+from distill.recipe.schema import Recipe
+from distill.recipe.student import BuildTokenizer
+from distill.run.context import Context
+from teachers.config import LocalTeacher
+
+EXTRAS = {
+    "train": ("torch", "transformers", "accelerate"),
+    "evaluate": ("numpy", "scipy", "sklearn", "statsmodels"),
+}
+
+
+def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
+    """Names of the extras that these stages of the recipe use."""
+    wanted = set(stages)
+    extras = set()
+    local = any(isinstance(config, LocalTeacher) for config in recipe.teachers.values())
+    if local and wanted & {"generate", "train", "evaluate"}:
+        extras.add("train")
+    if recipe.student and wanted & {"train", "evaluate", "export"}:
+        extras.add("train")
+    if "evaluate" in wanted:
+        extras.add("evaluate")
+    return sorted(extras, reverse=True)
+
+
+def require_extras(recipe: Recipe, stages: Iterable[str]) -> None:
+    """Checks that every package is there.
+
+    Raises: PrerequisiteError with the exact line to type.
+    """
+    extras = needed_extras(recipe, stages)
+    missing = [name for extra in extras for name in EXTRAS[extra] if find_spec(name) is None]
+    if "train" in extras and recipe.train and recipe.train.deepspeed and find_spec("deepspeed") is None:
+        missing.append("deepspeed")
+    if recipe.student and recipe.student.method in ("lora", "qlora") and find_spec("peft") is None:
+        missing.append("peft")
+    if not missing:
+        return
+    line = f"pip install 'distill-kit[{','.join(extras)}]'"
+    problem = Problem(
+        file=recipe._source,
+        found=f"this run needs packages that are not installed: {', '.join(sorted(set(missing)))}",
+        fix=f"Type: {line}",
+    )
+    raise PrerequisiteError(str(problem), [problem])
+
+
+def tokenizer_source(context: Context) -> str | None:
+    """Folder or hub id of the student's tokenizer, None where it is trained on the dataset."""
+    student = context.recipe.student
+    assert student is not None
+    match student.tokenizer:
+        case BuildTokenizer():
+            return None
+        case str() as name if name in context.sources:
+            return context.sources[name]
+        case str() as ref:
+            return str(locate(context.recipe, ref))
+    return model_source(context)
+
+
+def model_source(context: Context) -> str:
+    """Folder or hub id of the student's weights."""
+    student = context.recipe.student
+    assert student is not None
+    assert student.model is not None
+    return local_or_hub(context.recipe, student.model)
+
+
+def local_or_hub(recipe: Recipe, ref: str) -> str:
+    """A folder relative to the recipe where there is one, else the reference itself (a hub id)."""
+    from pathlib import Path
+
+    folder = Path(recipe._source).parent / ref
+    return str(folder.resolve()) if folder.is_dir() else ref
+
+
+def student_tokenizer(context: Context) -> Any:
+    """The student's tokenizer, for filters that count its tokens.
+
+    Raises: PrerequisiteError where its package is missing or it does not exist before training.
+    """
+    source = tokenizer_source(context)
+    if source is None:
+        problem = Problem(
+            file=context.recipe._source,
+            key="filter",
+            found="a filter counts tokens of a tokenizer that is only trained on the filtered rows",
+            fix="Count words or characters, or give the student an existing tokenizer.",
+        )
+        raise PrerequisiteError(str(problem), [problem])
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source)

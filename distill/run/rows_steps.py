@@ -1,0 +1,176 @@
+"""The steps that make rows: generate, filter, split (which writes the dataset)."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from distill.errors import BudgetPaused, DataError, Problem, RunError
+from distill.filters.chain import Chain, build_chain
+from distill.generate.stage import Interrupted, run_generate
+from distill.recipe.files import locate
+from distill.recipe.prompts import TaskPrompt
+from distill.rows.card import dataset_card
+from distill.rows.dataset import DatasetRow, write_dataset
+from distill.rows.readers import read_records
+from distill.rows.row import Row, canonical_json
+from distill.rows.stages import read_stage, write_stage
+from distill.run.context import Context, Outcome
+from distill.run.packages import student_tokenizer
+from distill.split.split import split_rows
+
+
+def generate_step(context: Context) -> Outcome:
+    """Proposes and fills candidates; with a target, the filters decide what counts."""
+    recipe = context.recipe
+    joint = recipe.generate is not None and recipe.generate.accept is not None
+    chain = _chain(context) if joint else None
+    try:
+        made = context.runner.run(
+            run_generate(recipe, context.teachers, chain.sift if chain else None, context.listen)
+        )
+    except Interrupted as stop:
+        raise budget_error(context, stop) from stop
+    context.sifted = made.sifted if joint else None
+    write_stage(context.directory.stage("generate"), made.candidates)
+    shortfall = asdict(made.shortfall) if made.shortfall else None
+    return Outcome(rows_digest(made.candidates), counts_of(made.candidates), {"shortfall": shortfall})
+
+
+def filter_step(context: Context) -> Outcome:
+    """Gives every candidate its verdicts."""
+    joint = context.recipe.generate is not None and context.recipe.generate.accept is not None
+    if joint and context.sifted is None:
+        generate_step(context)  # every answer is in the store; this only decides again
+    if context.sifted is None:
+        answered = [row for row in read_stage(context.directory.stage("generate")) if row.status == "accepted"]
+        context.sifted = context.runner.run(_chain(context).sift(answered))
+    rows, context.sifted = context.sifted, None
+    write_stage(context.directory.stage("filter"), rows)
+    order = _chain(context).order
+    return Outcome(rows_digest(rows), counts_of(rows), {"order": order})
+
+
+def split_step(context: Context) -> Outcome:
+    """Splits the accepted rows and writes the dataset."""
+    recipe, directory = context.recipe, context.directory
+    sifted = list(read_stage(directory.stage("filter")))
+    rows = [row for row in sifted if row.status == "accepted"]
+    parts = (
+        split_rows(rows, recipe.split, recipe.seed, recipe.task.input) if recipe.split else {"train": rows}
+    )
+    prompt = TaskPrompt.from_recipe(recipe)
+    splits = {name: [_dataset_row(prompt, row) for row in part] for name, part in parts.items()}
+    failed = [row for row in read_stage(directory.stage("generate")) if row.status == "failed"]
+    rejected = sorted((row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id)
+    counts = {name: len(part) for name, part in splits.items()}
+    card = dataset_card(recipe, counts, len(rejected), filters=_chain(context).order)
+    write_dataset(directory.dataset, splits, rejected, card)
+    write_stage(
+        directory.stage("split"),
+        (
+            Row(row.id, {**row.fields, "split": name}, verdicts=row.verdicts)
+            for name, part in parts.items()
+            for row in part
+        ),
+    )
+    outputs = dataset_digest(splits)
+    return Outcome(outputs, counts_of(rows), {"splits": counts})
+
+
+def _dataset_row(prompt: TaskPrompt, row: Row) -> DatasetRow:
+    return DatasetRow(id=row.id, messages=prompt.conversation(row.fields), fields=row.fields)
+
+
+def _chain(context: Context) -> Chain:
+    recipe = context.recipe
+    counts_tokens = any(getattr(spec, "tokens", None) for spec in recipe.filter)
+    tokenizer = student_tokenizer(context) if counts_tokens else None
+    return build_chain(recipe, gold=gold_records(context), tokenizer=tokenizer)
+
+
+def gold_records(context: Context) -> Sequence[Mapping[str, Any]]:
+    """The gold rows, or none."""
+    recipe = context.recipe
+    return read_records(locate(recipe, recipe.data.gold)) if recipe.data.gold else []
+
+
+def counts_of(rows: Iterable[Row]) -> dict[str, Any]:
+    """in = accepted + rejected + failed, with the reasons counted.
+
+    Raises: RunError if the sum does not hold.
+    """
+    rows = list(rows)
+    status = Counter(row.status for row in rows)
+    if sum(status.values()) != len({row.id for row in rows}):
+        raise RunError(f"{len(rows)} rows hold only {len({row.id for row in rows})} different ids")
+    reasons = Counter(row.reason or "unknown" for row in rows if row.status != "accepted")
+    return {
+        "in": len(rows),
+        "accepted": status["accepted"],
+        "rejected": status["rejected"],
+        "failed": status["failed"],
+        "reasons": dict(sorted(reasons.items())),
+    }
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Hash of rows with their verdicts, in id order."""
+    return _digest_lines(
+        canonical_json([row.id, row.status, row.reason, row.fields])
+        for row in sorted(rows, key=lambda row: row.id)
+    )
+
+
+def dataset_digest(splits: Mapping[str, Sequence[DatasetRow]]) -> str:
+    """Hash of what training sees."""
+    return _digest_lines(
+        canonical_json([name, row.id, [[m.role, m.content] for m in row.messages or ()], row.fields])
+        for name in sorted(splits)
+        for row in sorted(splits[name], key=lambda row: row.id)
+    )
+
+
+def _digest_lines(lines: Iterable[str]) -> str:
+    import hashlib
+
+    total = hashlib.sha256()
+    for line in lines:
+        total.update(line.encode())
+        total.update(b"\n")
+    return total.hexdigest()
+
+
+def budget_error(context: Context, stop: Interrupted) -> Exception:
+    """What to tell when the spending cap was reached, as the recipe's `on_limit` says."""
+    recipe = context.recipe
+    wanted = recipe.generate.accept if recipe.generate else None
+    spent = context.teachers.budget.totals()
+    left = ""
+    if wanted and stop.accepted:
+        rest = (wanted - stop.accepted) * spent.usd / stop.accepted
+        left = f" At this rate the other {wanted - stop.accepted} rows would cost about {rest:.4g} USD."
+    problem = Problem(
+        file=recipe._source,
+        key="budget",
+        found=f"{stop.cause} {stop.accepted} rows are accepted so far"
+        + (f" of {wanted}." if wanted else ".")
+        + left,
+        fix="Raise the cap (--set budget...=) and run the same command: nothing paid is asked again.",
+    )
+    kind = BudgetPaused if recipe.budget.on_limit == "pause" else RunError
+    return kind(str(problem), [problem])
+
+
+def require_rows(context: Context) -> None:
+    """Raises DataError when no row survived, before anything is trained on nothing."""
+    done = context.directory.done("filter")
+    if done and done.counts["accepted"] == 0:
+        reasons = ", ".join(f"{name} {count}" for name, count in done.counts["reasons"].items())
+        problem = Problem(
+            file=context.recipe._source,
+            key="filter",
+            found=f"no row survived the filters ({reasons or 'there were none'})",
+            fix="See `distill report` for what they dropped.",
+        )
+        raise DataError(str(problem), [problem])

@@ -1,0 +1,87 @@
+"""Builds the teachers of a run: adapters behind gateways that share one store and one budget."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from distill.errors import PrerequisiteError, Problem, RecipeError, RunError
+from distill.recipe.schema import Recipe
+from distill.run.fingerprint import model_fingerprint
+from teachers.budget import Budget, Caps
+from teachers.build import build_adapter
+from teachers.config import LocalTeacher, TeacherConfig
+from teachers.errors import ConfigError, MissingPackage, StorageError
+from teachers.gateway import Gateway
+from teachers.protocol import Teacher
+from teachers.store import Store
+
+STORE = Path(".distill") / "store.sqlite"
+
+
+class TeacherPool:
+    """The run's teachers, each built when it is first asked for.
+
+    `sources` maps the name of a local teacher to the folder or hub id that it is loaded from.
+    """
+
+    def __init__(self, recipe: Recipe, ledger: Path, sources: Mapping[str, str]) -> None:
+        self._recipe = recipe
+        self._sources = sources
+        self._gateways: dict[str, Gateway] = {}
+        caps = Caps(recipe.budget.usd, recipe.budget.requests, recipe.budget.tokens)
+        try:
+            self.store = Store(STORE)
+            self.budget = Budget(ledger, caps, self.store)
+        except StorageError as error:
+            raise RunError(str(error)) from error
+
+    def __getitem__(self, name: str) -> Teacher:
+        """The teacher of that name.
+
+        Raises: RecipeError or PrerequisiteError when it cannot be built.
+        """
+        if name not in self._gateways:
+            self._gateways[name] = self._build(name)
+        return self._gateways[name]
+
+    def _build(self, name: str) -> Gateway:
+        config = self._recipe.teachers[name]
+        try:
+            adapter = build_adapter(self._keyed(name, config), name, source=self._sources.get(name))
+            return Gateway(adapter, self._keyed(name, config), name=name, store=self.store, budget=self.budget)
+        except MissingPackage as error:
+            raise PrerequisiteError(str(error)) from error
+        except ConfigError as error:
+            problem = Problem(found=str(error), file=self._recipe._source, key=f"teachers.{name}")
+            raise RecipeError(str(problem), [problem]) from error
+
+    def _keyed(self, name: str, config: TeacherConfig) -> TeacherConfig:
+        """A local teacher is known by its weights, not by the folder that they lie in."""
+        if not isinstance(config, LocalTeacher) or name not in self._sources:
+            return config
+        source = self._sources[name]
+        identity = config.identity or model_fingerprint(source)
+        return config.model_copy(update={"model": Path(source).name, "recipe": None, "identity": identity})
+
+    async def close(self) -> None:
+        """Gives back connections, memory and files; everything answered is already stored."""
+        for gateway in self._gateways.values():
+            await gateway.close()
+        self._gateways.clear()
+
+    def close_files(self) -> None:
+        """Closes the store and the ledger."""
+        self.budget.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close_files()
+
+
+Builder = Callable[[str], Teacher]

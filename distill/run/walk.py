@@ -1,0 +1,193 @@
+"""Walks a recipe's stages: does what is missing or stale, skips the rest, ends with the report."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill.errors import DistillError, PrerequisiteError, Problem, RecipeError, RunError, UsageError
+from distill.progress import Listener, Progress, silent
+from distill.recipe.check import check
+from distill.recipe.expand import expand
+from distill.recipe.schema import Recipe
+from distill.rows.row import digest
+from distill.run import evaluate_step, export_step, keys, ledger, rows_steps, train_step
+from distill.run.context import Context, Outcome
+from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
+from distill.run.lock import lock
+from distill.run.made_teachers import teacher_sources
+from distill.run.packages import require_extras
+from distill.run.report import write_report
+from distill.run.teachers import TeacherPool
+from teachers.errors import AuthError, BudgetReached, ConfigError, MissingKey, StorageError, TeacherError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one stage is keyed and carried out."""
+
+    name: str
+    follows: tuple[str, ...]
+    """Stages whose outputs it reads."""
+    slice: Callable[[Recipe], dict[str, Any]]
+    """What it depends on beside those."""
+    work: Callable[[Context], Outcome]
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step("generate", (), keys.generate_slice, rows_steps.generate_step),
+        Step("filter", ("generate",), keys.filter_slice, rows_steps.filter_step),
+        Step("split", ("filter",), keys.split_slice, rows_steps.split_step),
+        Step("train", ("split",), keys.train_slice, train_step.train_step),
+        Step("evaluate", ("split", "train"), keys.evaluate_slice, evaluate_step.evaluate_step),
+        Step("export", ("train",), export_step.export_slice, export_step.export_step),
+    )
+}
+
+
+def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
+    """The stages that a recipe has, in order, up to and including `until`.
+
+    Raises: UsageError for a stage that does not exist or that the recipe does not have.
+    """
+    wanted = ["generate", "filter", "split"]
+    if recipe.student and recipe.train:
+        wanted += ["train", "export"]
+    if recipe.evaluate:
+        wanted.append("evaluate")
+    wanted.sort(key=STAGES.index)
+    if until is None:
+        return wanted
+    if until not in wanted:
+        what = f"this recipe has no stage {until!r}" if until in STAGES else f"unknown stage {until!r}"
+        problem = Problem(found=what, file=recipe._source, allowed=", ".join(wanted))
+        raise UsageError(str(problem), [problem])
+    return wanted[: wanted.index(until) + 1]
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    run_dir: str | Path | None = None,
+    until: str | None = None,
+    listen: Listener = silent,
+    processes: int | None = None,
+    hostfile: str | None = None,
+) -> dict[str, Any]:
+    """Runs or continues a recipe and returns its report.
+
+    Raises: DistillError; see distill.errors for what each kind means.
+    """
+    recipe = expand(recipe)
+    refuse_problems(recipe)
+    stages = stages_of(recipe, until)
+    require_extras(recipe, stages)
+    directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
+    with held(directory), _readable_errors(directory):
+        _write_recipe(recipe, directory)
+        sources = teacher_sources(recipe, directory, listen, stages)
+        with TeacherPool(recipe, directory.ledger, sources) as teachers, asyncio.Runner() as runner:
+            context = Context(recipe, directory, teachers, sources, runner, listen, processes, hostfile)
+            try:
+                for name in stages:
+                    bring_up_to_date(context, STEPS[name])
+            except BaseException as error:
+                ledger.record(directory.ledger, None, "stopped", {"why": type(error).__name__})
+                raise
+            finally:
+                runner.run(teachers.close())
+                report = write_report(context, stages)
+    return report
+
+
+def refuse_problems(recipe: Recipe) -> None:
+    """Raises RecipeError or PrerequisiteError with everything that `check` finds."""
+    found = check(recipe, os.environ)
+    if found.problems:
+        raise RecipeError(str(found.problems[0]), found.problems)
+    if found.missing_keys:
+        raise PrerequisiteError(str(found.missing_keys[0]), found.missing_keys)
+
+
+def bring_up_to_date(context: Context, step: Step) -> None:
+    """Does a stage again unless its done.json carries today's key."""
+    directory = context.directory
+    inputs = {name: done.outputs for name in step.follows if (done := directory.done(name))}
+    key = digest([step.name, inputs, step.slice(context.recipe)])
+    before = directory.done(step.name)
+    if before and before.key == key:
+        context.listen(Progress(step.name, 1, 1, note="up to date"))
+        return
+    directory.reopen(step.name)
+    started, clock = now(), time.monotonic()
+    ledger.record(directory.ledger, step.name, "started", {"key": key})
+    outcome = step.work(context)
+    seconds = time.monotonic() - clock
+    directory.finish(
+        step.name, Done(key, outcome.outputs, outcome.counts, started, seconds, outcome.details)
+    )
+    ledger.record(directory.ledger, step.name, "finished", {"seconds": seconds, **outcome.counts})
+
+
+def _write_recipe(recipe: Recipe, directory: RunDirectory) -> None:
+    source = Path(recipe._source)
+    if source.is_file():
+        from distill.rows.atomic import atomic_file
+
+        with atomic_file(directory.root / "recipe.yaml") as file:
+            file.write(source.read_text("utf-8"))
+    before = directory.read_json("lock.json") or {}
+    content = lock(recipe)
+    content["started"] = before.get("started", now())
+    directory.write_json(directory.root / "lock.json", content)
+
+
+class _readable_errors:  # noqa: N801 (used like a function)
+    """Turns what teachers and the disk raise into errors that say what to do."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, DistillError):
+            return
+        if (readable := readable_error(error, self._directory)) is not None:
+            raise readable from error
+
+
+def readable_error(error: BaseException, directory: RunDirectory) -> DistillError | None:
+    """What a user is told of an error from below, None where it is a fault of ours."""
+    again = "Run the same command to continue; nothing paid is asked again."
+    match error:
+        case MissingKey():
+            return PrerequisiteError(str(error))
+        case AuthError():
+            return RunError(f"{error}. {again}")
+        case BudgetReached():
+            return RunError(f"{error}. Raise the cap (--set budget...=). {again}")
+        case TeacherError():
+            return RunError(f"{error}. {again}")
+        case ConfigError():
+            return RecipeError(str(error))
+        case StorageError():
+            return RunError(f"{error}. {again}")
+        case OSError() if error.filename or error.errno:
+            where = str(error.filename or directory.root)
+            problem = Problem(found=str(error.strerror or error), file=where, fix=again)
+            return RunError(str(problem), [problem])
+    return None
+
+
+def wanted_by(command: str) -> Sequence[str]:
+    """Last stage of the commands that stand for one."""
+    return {"generate": ("split",), "train": ("train",), "evaluate": ("evaluate",), "export": ("export",)}[
+        command
+    ]

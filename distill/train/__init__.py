@@ -1,0 +1,1 @@
+"""Training of the student: the plan, the untrained student, and the trainer."""

@@ -1,0 +1,78 @@
+"""Loading a transformers model or tokenizer, with errors that say what to do and without noise.
+
+Weights are read from safetensors only. Importing this module imports no torch.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from teachers.errors import ConfigError, MissingPackage
+
+
+def load_pretrained(
+    source: str, model_options: dict[str, Any], tokenizer_options: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The causal model and the tokenizer of a folder or hub id.
+
+    Raises: ConfigError with what to do.
+    """
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(source, **tokenizer_options)
+    try:
+        return AutoModelForCausalLM.from_pretrained(source, **model_options), tokenizer
+    except (OSError, ValueError, ImportError, KeyError) as exc:
+        raise ConfigError(_cannot_load(source, exc)) from exc
+
+
+def load_tokenizer(source: str, **options: Any) -> Any:
+    """The tokenizer of a folder or hub id.
+
+    Raises: ConfigError with what to do.
+    """
+    from transformers import AutoTokenizer
+
+    quiet()
+    folder = Path(source).expanduser()
+    if not folder.is_dir() and (folder.is_absolute() or source.startswith((".", "~"))):
+        raise ConfigError(f"{source}: no such folder; give a model folder or a hub id")
+    try:
+        return AutoTokenizer.from_pretrained(source, **options)
+    except (OSError, ValueError, ImportError, KeyError) as exc:
+        raise ConfigError(_cannot_load(source, exc)) from exc
+
+
+def quiet() -> None:
+    """Turn off the progress bars and notes that transformers prints between our lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def _cannot_load(source: str, exc: Exception) -> str:
+    why = next((line for line in str(exc).splitlines() if line.strip()), type(exc).__name__)
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    if Path(source).is_dir():
+        fix = "the folder needs config.json, a tokenizer and weights as .safetensors"
+    elif offline:
+        fix = "HF_HUB_OFFLINE is set: give a folder, or unset it to download"
+    else:
+        fix = "give a model folder or a hub id that you may read"
+    return f"{source}: cannot be loaded ({why.strip()[:300]}); {fix}"
+
+
+def four_bit() -> Any:
+    """The quantisation settings of `quantize: 4bit`.
+
+    Raises: MissingPackage without bitsandbytes.
+    """
+    try:
+        import bitsandbytes  # noqa: F401  only whether it is there; transformers uses it
+    except ImportError as exc:
+        raise MissingPackage("`quantize: 4bit` needs: pip install 'distill-kit[quant]'") from exc
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)

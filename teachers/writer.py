@@ -1,0 +1,190 @@
+"""One SQLite file with one writing thread: whatever is queued is committed together, then reported.
+
+A write is reported only after its commit has reached the disk (WAL, synchronous=FULL), so a killed
+process loses nothing that anybody was told about. Several processes may write to one file.
+"""
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teachers.errors import StorageError
+
+LOCK_WAIT_S = 30.0
+MOST_PER_COMMIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    sql: str
+    values: Sequence[Any]
+    done: "Future[None]"
+    watched: bool = True
+
+
+class Writer:
+    """Opens (or creates, mode 0600) the file at `path` with the tables of `schema`."""
+
+    def __init__(self, path: str | Path, schema: str) -> None:
+        self.path = Path(path)
+        self._schema = schema
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._reads = threading.Lock()
+        self._closed = False
+        self._reader = self._open()
+        self._connection = _connect(self.path)
+        self._thread = threading.Thread(target=self._run, name=f"write {path}", daemon=True)
+        self._thread.start()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            connection = _connect(self.path)
+            _patiently(lambda: connection.execute("PRAGMA journal_mode=WAL"))
+            _patiently(lambda: connection.executescript(self._schema))
+        except (OSError, sqlite3.Error) as exc:
+            if connection is not None:
+                connection.close()
+            raise self._explain(exc) from None
+        return connection
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query, over everything that is committed."""
+        try:
+            with self._reads:
+                return self._reader.execute(sql, values).fetchall()
+        except sqlite3.Error as exc:
+            raise self._explain(exc) from None
+
+    def submit(self, sql: str, values: Sequence[Any]) -> "Future[None]":
+        """Queue one statement; the future is done when it is committed."""
+        if self._closed:
+            raise StorageError(f"{self.path} was closed already")
+        done: Future[None] = Future()
+        self._queue.put(_Write(sql, values, done))
+        return done
+
+    async def write(self, sql: str, values: Sequence[Any]) -> None:
+        """Run one statement and return after its commit.
+
+        Raises: StorageError when the file cannot be written.
+        """
+        await asyncio.wrap_future(self.submit(sql, values))
+
+    def close(self) -> None:
+        """Commit what is queued and close the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+        with self._reads:
+            self._reader.close()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            taken = self._next_batch()
+            open_ = None not in taken
+            # A write whose waiter was cancelled is made all the same: it records money.
+            batch = [_watched(item) for item in taken if item is not None]
+            if batch:
+                self._settle(batch)
+
+    def _next_batch(self) -> list[_Write | None]:
+        batch = [self._queue.get()]
+        while len(batch) < MOST_PER_COMMIT:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def _settle(self, batch: list[_Write]) -> None:
+        try:
+            _patiently(lambda: self._commit(batch))
+        except (sqlite3.Error, ValueError, OverflowError) as exc:
+            if len(batch) > 1:
+                # One bad statement must not take the others with it.
+                for item in batch:
+                    self._settle([item])
+                return
+            _report(batch[0], self._explain(exc))
+        else:
+            for item in batch:
+                _report(item, None)
+
+    def _commit(self, batch: list[_Write]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for item in batch:
+                self._connection.execute(item.sql, item.values)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _explain(self, exc: Exception) -> StorageError:
+        folder, text = self.path.parent, str(exc)
+        if "full" in text or "No space" in text:
+            fix = f"No space is left on the disk of {folder}. Free some and run again"
+        elif isinstance(exc, OSError) or "readonly" in text or "unable to open" in text:
+            fix = f"Nothing can be written in {folder}. Make it writable or choose another folder"
+        elif "not a database" in text or "malformed" in text:
+            fix = "It is damaged or no SQLite file. Move it away and run again"
+        elif "locked" in text or "busy" in text:
+            fix = "Another process has held it for too long. Stop that one and run again"
+        else:
+            fix = f"Check the disk of {folder} and run again"
+        return StorageError(f"{self.path}: {text}. {fix}; what was committed is safe.")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _patiently(act: Any) -> None:
+    """Run it again while another process holds the file: some locks skip SQLite's own waiting."""
+    end = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            act()
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) and "busy" not in str(exc):
+                raise
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _watched(item: _Write) -> _Write:
+    if item.done.set_running_or_notify_cancel():
+        return item
+    return _Write(item.sql, item.values, item.done, watched=False)
+
+
+def _report(item: _Write, problem: StorageError | None) -> None:
+    if not item.watched:
+        return
+    if problem is None:
+        item.done.set_result(None)
+    else:
+        item.done.set_exception(problem)

@@ -1,0 +1,75 @@
+"""The verdict: one word from plain figures."""
+
+from typing import Any
+
+from distill.evaluate.verdict import verdict
+
+
+def figure(value: float, half: float = 0.03) -> dict[str, Any]:
+    return {"value": value, "low": value - half, "high": value + half, "n": 600}
+
+
+def report(measure: str = "accuracy", on: str = "gold", **systems: float) -> dict[str, Any]:
+    return {
+        "training": {"steps": 10},
+        "metrics_on": on,
+        "metrics": {name: {measure: figure(value)} for name, value in systems.items()},
+    }
+
+
+def test_without_training_the_dataset_is_the_result() -> None:
+    """A run that trains nothing says dataset_only, whatever else was measured."""
+    assert verdict({**report(teacher=0.9), "training": None})["say"] == "dataset_only"
+
+
+def test_a_student_as_good_as_its_teacher_ships() -> None:
+    """Within its interval of the teacher, and better than before, the student ships."""
+    found = verdict(report(teacher=0.95, student=0.94, student_before=0.2, majority=0.2))
+    assert found["say"] == "ship"
+    assert "0.940" in found["because"]
+    assert "0.950" in found["because"]
+
+
+def test_a_student_that_trails_its_teacher_needs_more_data() -> None:
+    """A teacher above the student's interval asks for more data."""
+    assert verdict(report(teacher=0.95, student=0.8, student_before=0.2))["say"] == "more_data"
+
+
+def test_a_bad_teacher_is_mended_first() -> None:
+    """A teacher under 0.7, or no better than the constant guess, is what has to be mended."""
+    assert verdict(report(teacher=0.6, student=0.6, student_before=0.1))["say"] == "fix_labels"
+    assert verdict(report(teacher=0.8, majority=0.82, student=0.81))["say"] == "fix_labels"
+
+
+def test_the_teacher_is_not_judged_by_its_own_labels() -> None:
+    """On val a low figure of the teacher says nothing about it, and the sentence tells why."""
+    found = verdict(report(on="val", teacher=0.6, student=0.6, student_before=0.1))
+    assert found["say"] == "ship"
+    assert "teacher's own" in found["because"]
+
+
+def test_training_that_bought_nothing_was_not_worth_it() -> None:
+    """A student level with itself before training, or with the constant guess, is not worth it."""
+    assert verdict(report(teacher=0.9, student=0.82, student_before=0.8))["say"] == "not_worth_it"
+    assert verdict(report(teacher=0.95, student=0.9, majority=0.89))["say"] == "not_worth_it"
+
+
+def test_a_cheaper_arm_that_keeps_up_is_named() -> None:
+    """Hard labels within the student's interval are mentioned, without changing the word."""
+    found = verdict(report(teacher=0.95, student=0.94, student_before=0.2, hard_labels=0.93))
+    assert found["say"] == "ship"
+    assert "hard_labels does as well (0.930)" in found["because"]
+
+
+def test_a_lower_loss_is_a_better_loss() -> None:
+    """Where only the loss is known, lower is better."""
+    assert verdict(report("loss", teacher=1.0, student=2.0, student_before=5.0))["say"] == "more_data"
+    assert verdict(report("loss", teacher=1.99, student=2.0, student_before=5.0))["say"] == "ship"
+    assert verdict(report("loss", teacher=1.0, student=2.0, student_before=2.0))["say"] == "not_worth_it"
+
+
+def test_nothing_measured_is_said() -> None:
+    """A trained student without figures asks for held-out rows."""
+    found = verdict({"training": {"steps": 1}, "metrics": None})
+    assert found["say"] == "more_data"
+    assert "data.gold" in found["because"]
