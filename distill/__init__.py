@@ -28,7 +28,7 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> "Recipe":
     return load(ref, overrides)
 
 
-def run(  # type: ignore[no-redef]
+def run(
     recipe: "Recipe", *, run_dir: str | Path | None = None, until: str | None = None
 ) -> dict[str, Any]:
     """Runs or continues a recipe and returns its report (CONTRACT section 4).

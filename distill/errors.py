@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. Every error that a user can cause carries its problems as plain data.
+"""What can go wrong, as a tree. Errors that a user can cause carry their problems as plain data.
 
     DistillError                     exit 1
       RecipeError(ValueError)        exit 2   the recipe is wrong

@@ -1,7 +1,7 @@
 """A spending cap that holds: reserve the worst case, then settle what it cost or refund.
 
-Settled + reserved <= cap at every instant, over all teachers of a run and all its resumes, since each
-step is committed before the next. `requests` counts asks that a teacher answered or may have
+Settled + reserved <= cap at every instant, over all teachers of a run and all its resumes, since
+each step is committed before the next. `requests` counts asks that a teacher answered or may have
 answered; one that was refused (429, 5xx, no connection) is refunded whole.
 """
 
@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS spend (
 ) WITHOUT ROWID;
 """
 _INSERT = "INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_UPDATE = "UPDATE spend SET state = ?, usd = ?, input_tokens = ?, output_tokens = ? WHERE call_id = ?"
+_UPDATE = (
+    "UPDATE spend SET state = ?, usd = ?, input_tokens = ?, output_tokens = ? WHERE call_id = ?"
+)
 
 # Money is counted in whole pico-dollars: sums of floats would drift across the cap.
 _PER_USD = 10**12
@@ -223,9 +225,7 @@ class Budget:
         units = _units(call.price, tokens.input_tokens, tokens.output_tokens)
         with self._lock:
             if self._open.pop(call.call_id, None) is not None and state != "refunded":
-                self._sum(call.teacher).add(
-                    state, units, tokens.input_tokens, tokens.output_tokens
-                )
+                self._sum(call.teacher).add(state, units, tokens.input_tokens, tokens.output_tokens)
             waiting, self._waiting = self._waiting, []
         for loop, waiter in waiting:
             if not loop.is_closed():
@@ -238,7 +238,7 @@ class Budget:
         return self._sums.setdefault(teacher, _Sum())
 
     def _recover(self, store: Store | None) -> None:
-        """Read the ledger; end what a crash left open, by the stored answer or at its worst case."""
+        """Read the ledger; end what a crash left open, by the stored answer or at its worst."""
         rows = self._writer.rows(
             "SELECT call_id, key, teacher, state, usd, input_tokens, output_tokens, price_input,"
             " price_output FROM spend WHERE state != 'refunded'"

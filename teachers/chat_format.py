@@ -91,6 +91,12 @@ def end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(listed + ([] if own is None else [own])))
 
 
+def closing_id(tokenizer: Any, *, chat: bool, ends: Sequence[int]) -> int | None:
+    """The id that ends a complete answer: what the chat template writes, else the first end id."""
+    written = answer_ids(tokenizer, "x", chat=chat, ends=ends)[-1:]
+    return written[0] if written and written[0] in ends else next(iter(ends), None)
+
+
 def _adds_space(tokenizer: Any) -> bool:
     head, letter = _plain(tokenizer, _ANCHORS[0]), _plain(tokenizer, "a")
     return _plain(tokenizer, _ANCHORS[0] + "a")[len(head) :] != letter

@@ -1,4 +1,4 @@
-"""What a recipe may say about a teacher: one class per kind, a closed union. No heavy import here."""
+"""What a recipe may say about a teacher: one class per kind, a closed union. No heavy import."""
 
 from typing import Annotated, Any, Literal
 
@@ -55,14 +55,14 @@ class OpenAITeacher(_Teacher):
     chat: bool = True
     """False asks /v1/completions with the raw prompt."""
     timeout_s: float = Field(default=120.0, gt=0)
-    """Seconds from sending a request to the end of its answer; waiting in our queue does not count."""
+    """Seconds from sending a request to the end of its answer; our own queue does not count."""
     params: dict[str, Any] = {}
     """Merged verbatim into the request body."""
     mode: Literal["online", "batch", "auto"] = "online"
 
 
 class LocalTeacher(_Teacher):
-    """A transformers model in this process: a hub id, a folder, or the student of another recipe."""
+    """A transformers model in this process: a hub id, a folder, or another recipe's student."""
 
     kind: Literal["local"]
     model: str | None = None
@@ -88,7 +88,7 @@ class ScriptRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     when: str = ""
-    """Regular expression searched in the last message; groups fill {1}, {2}, {name} in an answer."""
+    """Regular expression searched in the last message; groups fill {1}, {name} in an answer."""
     answers: list[str] = Field(min_length=1)
 
 
@@ -98,12 +98,12 @@ class ScriptedTeacher(_Teacher):
     kind: Literal["scripted"]
     model: str = "scripted"
     script: list[ScriptRule] = []
-    """First matching rule wins; without one an ask with choices gets the first choice that the end of
-    its text names, else one picked by the ask's hash."""
+    """First matching rule wins; without one an ask with choices gets the first choice that the end
+    of its text names, else one picked by the ask's hash."""
     choices: list[str] | None = None
     """Labels for asks that bring none (an ask over HTTP cannot)."""
     wrong: float = Field(default=0.0, ge=0, le=1)
-    """Share of asks with choices that get another choice than the rules say (fixed by the ask's hash)."""
+    """Share of asks with choices that get another choice than the rules say, fixed by hash."""
     refuse: float = Field(default=0.0, ge=0, le=1)
     """Share of asks that are refused."""
     malformed: float = Field(default=0.0, ge=0, le=1)
@@ -116,7 +116,7 @@ class CustomTeacher(_Teacher):
 
     kind: Literal["custom"]
     factory: str
-    """`package.module:function`; called with (name, options), returns something with the Teacher protocol."""
+    """`package.module:function`; called with (name, options), returns a Teacher."""
     model: str = "custom"
     options: dict[str, Any] = {}
 

@@ -1,4 +1,4 @@
-"""What is really asked: a teacher's settings and one ask, joined. Adapters and the store key share it."""
+"""What is really asked: a teacher's settings and one ask, joined. Adapters and keys share it."""
 
 from teachers.config import TeacherConfig
 from teachers.protocol import Ask, Message

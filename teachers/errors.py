@@ -1,11 +1,11 @@
 """What can go wrong when a teacher is asked.
 
-    TeacherError(RuntimeError)       one ask failed; `kind` says how, `retryable` whether to try again
-    AuthError(TeacherError)          the key is missing or refused: the run stops at once
-    BudgetReached(RuntimeError)      the next ask would pass the spending cap
-    ConfigError(ValueError)          a teacher's configuration cannot be built
-    MissingPackage(ImportError)      the adapter needs an extra
-    StorageError(OSError)            the store or the ledger cannot be read or written
+TeacherError(RuntimeError)       one ask failed; `kind` says how, `retryable` whether to try again
+AuthError(TeacherError)          the key is missing or refused: the run stops at once
+BudgetReached(RuntimeError)      the next ask would pass the spending cap
+ConfigError(ValueError)          a teacher's configuration cannot be built
+MissingPackage(ImportError)      the adapter needs an extra
+StorageError(OSError)            the store or the ledger cannot be read or written
 """
 
 from typing import TYPE_CHECKING, ClassVar, Literal

@@ -1,4 +1,4 @@
-"""The gateway in front of every adapter: one `ask` that is stored, capped, paced, retried and checked.
+"""The gateway before every adapter: one `ask`, stored, capped, paced, retried and checked.
 
     store -> share an identical ask in flight -> concurrency -> pace -> reserve -> adapter -> check
           -> store -> settle
@@ -15,7 +15,7 @@ from teachers import effective
 from teachers.budget import Budget, Reservation
 from teachers.check import check_answer, corrected
 from teachers.config import TeacherConfig
-from teachers.errors import ConfigError, TeacherError
+from teachers.errors import ConfigError, FailureKind, TeacherError
 from teachers.keys import ask_key
 from teachers.limits import Limits
 from teachers.prices import cost_usd, price_of
@@ -46,7 +46,7 @@ class _Known(NamedTuple):
 class Gateway:
     """A teacher whose answers are never paid for twice and never pass the cap.
 
-    Lives in one event loop at a time. The store and the budget belong to the caller, who closes them.
+    Lives in one event loop at a time. Store and budget belong to the caller, who closes them.
     """
 
     def __init__(
@@ -98,8 +98,7 @@ class Gateway:
         known = self._look_up(ask)
         if known.answer is not None:
             return self._free(ask, known.answer)
-        if self._stopped is not None:
-            raise self._stopped
+        self._stop_if_refused()
         flight, joined = self._board(ask, known)
         assert flight.task is not None
         flight.waiting += 1
@@ -189,8 +188,7 @@ class Gateway:
         while True:
             guess = bound // 4 + limit
             await self._limits.admit(guess)
-            if self._stopped is not None:
-                raise self._stopped
+            self._stop_if_refused()
             call = await self._reserve(key, bound, limit)
             try:
                 answer = await self._send(ask, flight)
@@ -205,7 +203,8 @@ class Gateway:
                 if self._budget is not None and call is not None:
                     self._budget.abandon(call, billed=flight.sent)
                 raise
-            flight.sent = False
+            finally:
+                flight.sent = False
             if not flight.waiting:
                 raise asyncio.CancelledError
             await asyncio.sleep(pause)
@@ -229,14 +228,12 @@ class Gateway:
             key=key, teacher=self._name, price=self._price, input_tokens=bound, output_tokens=limit
         )
 
-    async def _keep(
-        self, key: str, ask: Ask, answer: Answer, call: Reservation | None
-    ) -> Answer:
+    async def _keep(self, key: str, ask: Ask, answer: Answer, call: Reservation | None) -> Answer:
         """The answer as it stands in the store, which may be another process's."""
         self._down = False
         kept = answer
         if self._store is not None:
-            failure = "truncated" if answer.finish == "length" else None
+            failure: FailureKind | None = "truncated" if answer.finish == "length" else None
             record = await self._store.put(key, self._config, Record(answer, failure))
             kept = record.usable(ask.allow_truncated) or answer
         return replace(kept, cost_usd=await self._settle(answer, call))
@@ -251,25 +248,31 @@ class Gateway:
     ) -> float | None:
         """Account for a failed attempt; seconds to the next one, None when this was the last."""
         pause = patience.pause_s(error)
-        if pause is None and error.kind == "auth":
-            self._stopped = error
-        elif pause is None and self._store is not None:
-            record = Record(error.answer, error.kind, str(error))
-            await self._store.put(key, self._config, record)
-        if error.kind == "network":
-            self._down = pause is None
-        if error.kind == "rate_limit" and pause is not None:
-            # The limit is the account's, so every ask of this teacher waits.
-            self._limits.pause(pause)
-            pause = 0.0
         if self._budget is not None and call is not None:
+            # First of all: a reservation that nobody ends would block the others for ever.
             if error.answer is not None:
                 await self._budget.settle(call, error.answer.usage)
             elif error.maybe_billed:
                 self._budget.abandon(call, billed=True)
             else:
                 await self._budget.refund(call)
-        return pause
+        if error.kind == "rate_limit" and pause is not None:
+            # The limit is the account's, so every ask of this teacher waits.
+            self._limits.pause(pause)
+            return 0.0
+        if pause is not None:
+            return pause
+        if error.kind == "auth":
+            self._stopped = error
+        elif self._store is not None:
+            await self._store.put(key, self._config, Record(error.answer, error.kind, str(error)))
+        # A dead server is probed once per ask, not six times, until it answers again.
+        self._down = self._down or error.kind == "network"
+        return None
+
+    def _stop_if_refused(self) -> None:
+        if self._stopped is not None:
+            raise type(self._stopped)(*self._stopped.args)
 
     def _semaphore(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
@@ -283,7 +286,7 @@ def _is_chat(config: TeacherConfig) -> bool:
 
 
 def _identified(config: TeacherConfig, adapter: Teacher) -> TeacherConfig:
-    """The settings with what the adapter says about itself (a digest of its weights), if it does."""
+    """The settings with what the adapter says about itself, such as a digest of its weights."""
     found = getattr(adapter, "identity", None)
     if config.identity is not None or not isinstance(found, str):
         return config

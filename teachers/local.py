@@ -148,7 +148,6 @@ class LocalAdapter:
             usage=Usage(len(waiting.ids), len(written.ids) + ended),
             model=self._source,
             logprobs=written.logprobs,
-            cost_usd=0.0 if self._config.price is None else None,
         )
 
     def _choose(self, model: "LocalModel", batch: list[_Waiting]) -> list[Answer]:
@@ -161,7 +160,6 @@ class LocalAdapter:
                 usage=Usage(len(w.ids), 1),
                 model=self._source,
                 choice_logp=logp,
-                cost_usd=0.0 if self._config.price is None else None,
             )
             for w, logp in zip(batch, scored, strict=True)
         ]

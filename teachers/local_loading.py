@@ -4,6 +4,7 @@ Weights are read from safetensors only. Importing this module imports no torch.
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,8 @@ def four_bit() -> Any:
 
     Raises: MissingPackage without bitsandbytes.
     """
-    try:
-        import bitsandbytes  # noqa: F401  only whether it is there; transformers uses it
-    except ImportError as exc:
-        raise MissingPackage("`quantize: 4bit` needs: pip install 'distill-kit[quant]'") from exc
+    if find_spec("bitsandbytes") is None:
+        raise MissingPackage("`quantize: 4bit` needs: pip install 'distill-kit[quant]'")
     import torch
     from transformers import BitsAndBytesConfig
 

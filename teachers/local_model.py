@@ -211,13 +211,11 @@ class LocalModel:
     def _mean_logp(self, pairs: Sequence[tuple[Sequence[int], list[int]]]) -> list[float]:
         def run(batch: Sequence[int]) -> list[float]:
             ids = [[*pairs[row][0], *pairs[row][1]] for row in batch]
-            keep = [
-                range(len(pairs[row][0]) - 1, len(ids[at]) - 1) for at, row in enumerate(batch)
-            ]
+            keep = [range(len(pairs[row][0]) - 1, len(ids[at]) - 1) for at, row in enumerate(batch)]
             logp_NV = torch.log_softmax(self._logits_at(ids, keep), dim=-1)
             targets = [token for row in batch for token in pairs[row][1]]
             written_N = torch.tensor(targets, device=logp_NV.device)[:, None]
-            parts = logp_NV.gather(-1, written_N)[:, 0].split([len(at) for at in keep])
+            parts = torch.split(logp_NV.gather(-1, written_N)[:, 0], [len(at) for at in keep])
             return [float(part.mean()) for part in parts]
 
         return self._scored([len(prompt) + len(ids) for prompt, ids in pairs], run)

@@ -1,4 +1,4 @@
-"""What an answer costs: the recipe's own price first, else a dated table that ships with the package."""
+"""What an answer costs: the recipe's own price first, else a dated table in the package."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def price_of(config: TeacherConfig) -> Price | None:
         return config.price
     if config.kind in ("local", "scripted"):
         return Price(input=0.0, output=0.0)
-    # The table speaks of OpenAI's own service; a model of the same name elsewhere costs what it costs.
+    # The table speaks of OpenAI's own service; the same name elsewhere has another price.
     if config.kind != "openai" or not all(is_openai(url) for url in urls_of(config)):
         return None
     found = _table()["models"].get(_DATED.sub("", config.model))

@@ -21,7 +21,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to a teacher. Everything here, and the teacher's settings, decides the answer."""
+    """One question to a teacher. All of it, with the teacher's settings, decides the answer."""
 
     messages: tuple[Message, ...]
     sample: int = 0
@@ -48,7 +48,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One written token with its log-probability and the best alternatives (nats, temperature 1)."""
+    """One written token, its log-probability and the best alternatives (nats, temperature 1)."""
 
     token: str
     logp: float

@@ -1,7 +1,7 @@
 """Every answer that was ever paid for, by key, shared by all runs of a project.
 
-Failures, truncations and content-filter stops are recorded too but never served as answers (except a
-truncated one to an ask that allows it). The first usable answer to a key stays for good, so two
+Failures, truncations and content-filter stops are recorded too but never served as answers (except
+a truncated one to an ask that allows it). The first usable answer to a key stays for good, so two
 processes that asked at the same time agree on it afterwards.
 """
 
@@ -103,7 +103,18 @@ def _tokens_json(tokens: tuple[TokenLogprob, ...]) -> str:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    failure, message, finish, text, reasoning, logprobs, choice_logp, tokens_in, tokens_out, model = row[4:14]  # noqa: E501
+    (
+        failure,
+        message,
+        finish,
+        text,
+        reasoning,
+        logprobs,
+        choice_logp,
+        tokens_in,
+        tokens_out,
+        model,
+    ) = row[4:14]
     if text is None:
         return Record(None, failure, message)
     answer = Answer(

@@ -38,7 +38,9 @@ def build_app() -> typer.Typer:
 
 
 def _global_options(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object on stdout."),
     quiet: bool = typer.Option(False, "--quiet", help="Print errors only."),
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks."),
@@ -61,7 +63,9 @@ def call(app: typer.Typer, args: Sequence[str], output: Output) -> int:
         output.error(error)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        message = "interrupted; everything answered so far is stored. Run the same command to continue."
+        message = (
+            "interrupted; everything answered so far is stored. Run the same command to continue."
+        )
         output.problems("interrupted", message, [Problem(found=message)])
         return 130
     except Exception as error:
@@ -79,7 +83,11 @@ def _unexpected(error: Exception, output: Output) -> int:
         output.problems("usage", format_message(), [problem])
         return int(getattr(error, "exit_code", 2))
     message = f"unexpected {type(error).__name__}: {error}"
-    output.problems("internal", message, [Problem(found=message, fix="Run it again with --debug and report it.")])
+    output.problems(
+        "internal",
+        message,
+        [Problem(found=message, fix="Run it again with --debug and report it.")],
+    )
     return 1
 
 

@@ -76,6 +76,7 @@ class Display(AbstractContextManager["Display"]):
         self._last: tuple[str, float] = ("", 0.0)
 
     def __call__(self, progress: Progress) -> None:
+        """Shows where a stage stands."""
         if not self._enabled:
             return
         if self._bars is not None:
@@ -126,7 +127,10 @@ class Display(AbstractContextManager["Display"]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._bars is not None:
             self._bars.stop()

@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     context: typer.Context,
-    student: Annotated[str, typer.Argument(metavar="RUN|DIR", help="A run, or an exported student.")],
+    student: Annotated[
+        str, typer.Argument(metavar="RUN|DIR", help="A run, or an exported student.")
+    ],
     rows: Annotated[Path, typer.Argument(metavar="FILE", help="Rows to answer.")],
     to: Annotated[Path, typer.Option("--to", metavar="OUT.jsonl", help="Where the answers go.")],
 ) -> None:

@@ -6,7 +6,9 @@ import typer
 
 from distill.cli.output import Output
 
-RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled name.")]
+RecipeArg = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled name.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=V", help="Override a key of the recipe; may be repeated."),
@@ -47,10 +49,11 @@ def check(
     from distill.recipe.check import check as find_problems
     from distill.recipe.expand import expand
     from distill.recipe.load import load_recipe
+    from distill.rows.readers import read_numbered
 
     output: Output = context.obj
     loaded = expand(load_recipe(recipe, overrides or ()))
-    report = find_problems(loaded, os.environ)
+    report = find_problems(loaded, os.environ, read_numbered)
     if report.problems:
         raise RecipeError(str(report.problems[0]), [*report.problems, *report.missing_keys])
     if report.missing_keys:
@@ -65,5 +68,6 @@ def check(
         )
         return
     output.result(
-        {"ok": True, "notes": report.notes}, "\n".join([*report.notes, f"{loaded.name}: no problem found"])
+        {"ok": True, "notes": report.notes},
+        "\n".join([*report.notes, f"{loaded.name}: no problem found"]),
     )

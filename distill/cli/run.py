@@ -10,14 +10,16 @@ from distill.cli.output import Output
 from distill.cli.recipe import RecipeArg, SetOption
 
 RunDirOption = Annotated[
-    str | None, typer.Option("--run-dir", metavar="DIR", help="Where the run lives; default ./runs/NAME.")
+    str | None,
+    typer.Option("--run-dir", metavar="DIR", help="Where the run lives; default ./runs/NAME."),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask about the cost.")]
 ProcessesOption = Annotated[
     int | None, typer.Option("--num-processes", min=1, help="Training processes on this machine.")
 ]
 HostfileOption = Annotated[
-    str | None, typer.Option("--hostfile", metavar="FILE", help="DeepSpeed hostfile for several nodes.")
+    str | None,
+    typer.Option("--hostfile", metavar="FILE", help="DeepSpeed hostfile for several nodes."),
 ]
 
 
@@ -34,7 +36,9 @@ def run(
     context: typer.Context,
     recipe: RecipeArg,
     run_dir: RunDirOption = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after it.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="STAGE", help="Stop after it.")
+    ] = None,
     overrides: SetOption = None,
     yes: YesOption = False,
 ) -> None:
@@ -108,7 +112,12 @@ def _walk(
         _ask_about_cost(recipe, folder)
     with output.progress() as listen:
         report = run_recipe(
-            recipe, run_dir=folder, until=until, listen=listen, processes=processes, hostfile=hostfile
+            recipe,
+            run_dir=folder,
+            until=until,
+            listen=listen,
+            processes=processes,
+            hostfile=hostfile,
         )
     output.result({"run_dir": str(folder), **report}, _closing_words(report, folder))
 
@@ -119,7 +128,11 @@ def _ask_about_cost(recipe: Any, folder: Path) -> None:
     paid = [n for n, c in recipe.teachers.items() if (p := price_of(c)) and p.input + p.output > 0]
     if not paid or (folder / "lock.json").exists():
         return
-    cap = f"at most {recipe.budget.usd:g} USD" if recipe.budget.usd is not None else "without a USD cap"
+    cap = (
+        f"at most {recipe.budget.usd:g} USD"
+        if recipe.budget.usd is not None
+        else "without a USD cap"
+    )
     typer.confirm(f"{recipe.name} asks {', '.join(paid)} {cap}. Go on?", abort=True, err=True)
 
 

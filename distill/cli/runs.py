@@ -7,7 +7,9 @@ import typer
 
 from distill.cli.output import Output
 
-RunArg = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or a name under ./runs.")]
+RunArg = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder, or a name under ./runs.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +33,9 @@ def status(context: typer.Context, run: RunArg) -> None:
         lines.append(f"  {stage['name']:<9} {stage['state']}{figures}")
     cost = found["cost"]
     if cost:
-        lines.append(f"  {cost['requests']} requests, {cost['stored_answers']} stored, {cost['usd']:.4f} USD")
+        lines.append(
+            f"  {cost['requests']} requests, {cost['stored_answers']} stored, {cost['usd']:.4f} USD"
+        )
     output.result(found, "\n".join(lines))
 
 

@@ -82,16 +82,17 @@ def _batch_figures(
     ]
     nll, kl = [0.0] * len(rows), [0.0] * len(rows)
     if predicted:
-        row_N, before_N, target_N = (torch.tensor(list(part)) for part in zip(*predicted, strict=True))
+        row_N, before_N, target_N = (
+            torch.tensor(list(part)) for part in zip(*predicted, strict=True)
+        )
         with torch.no_grad():
-            student_NH = _hidden(student, rows, row_N, before_N)
-            teacher_NH = _hidden(teacher, rows, row_N, before_N) if teacher else None
+            student_ND = _before_head(student, rows, row_N, before_N)
+            teacher_ND = _before_head(teacher, rows, row_N, before_N) if teacher else None
             for piece in _pieces(len(predicted), student):
-                logits_NV = student.project(student_NH[piece]).float()
-                nll_N = _cross_entropy(logits_NV, target_N[piece])
-                _add(nll, row_N[piece], nll_N)
-                if teacher is not None and teacher_NH is not None:
-                    teacher_NV = teacher.project(teacher_NH[piece]).float().to(logits_NV.device)
+                logits_NV = _logits(student, student_ND[piece])
+                _add(nll, row_N[piece], _cross_entropy(logits_NV, target_N[piece]))
+                if teacher is not None and teacher_ND is not None:
+                    teacher_NV = _logits(teacher, teacher_ND[piece]).to(logits_NV.device)
                     _add(kl, row_N[piece], _kl(teacher_NV[:, :width], logits_NV[:, :width]))
     tokens = [sum(row == place for row, _, _ in predicted) for place in range(len(rows))]
     return [
@@ -100,10 +101,13 @@ def _batch_figures(
     ]
 
 
-def _hidden(model: LocalModel, rows: Sequence[Encoded], row_N: Tensor, before_N: Tensor) -> Tensor:
-    """Last hidden states at the positions that predict a supervised token.
+def _before_head(
+    model: LocalModel, rows: Sequence[Encoded], row_N: Tensor, before_N: Tensor
+) -> Tensor:
+    """What the head reads at the positions that predict a supervised token.
 
-    Shapes: pads (B, T) on the right, where a causal model cannot see; returns (N, H).
+    A model that changes its logits after the head (a soft cap, a scale) gives its logits instead.
+    Shapes: pads (B, T) on the right, where a causal model cannot see; returns (N, H) or (N, V).
     """
     import torch
 
@@ -113,8 +117,17 @@ def _hidden(model: LocalModel, rows: Sequence[Encoded], row_N: Tensor, before_N:
     for place, row in enumerate(rows):
         ids_BT[place, : len(row.ids)] = torch.tensor(row.ids)
         mask_BT[place, : len(row.ids)] = 1
-    hidden_BTH = model.hidden(ids_BT.to(model.device), mask_BT.to(model.device))
-    return hidden_BTH[row_N.to(hidden_BTH.device), before_N.to(hidden_BTH.device)]
+    ids_BT, mask_BT = ids_BT.to(model.device), mask_BT.to(model.device)
+    if model.plain_head:
+        states = model.hidden(ids_BT, mask_BT)
+    else:
+        states = model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
+    return states[row_N.to(states.device), before_N.to(states.device)]
+
+
+def _logits(model: LocalModel, states_ND: Tensor) -> Tensor:
+    """Float32 logits (N, V) of what `_before_head` gave."""
+    return (model.project(states_ND) if model.plain_head else states_ND).float()
 
 
 def _pieces(count: int, student: LocalModel) -> Iterator[slice]:

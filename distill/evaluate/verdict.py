@@ -113,12 +113,13 @@ def _against_teacher(lines: Mapping[str, _Line], measure: str) -> dict[str, str]
 
 
 def _cheaper(lines: Mapping[str, _Line], measure: str) -> str:
-    """A sentence about an arm that needs no token probabilities, where one keeps up."""
-    student = lines["student"]
-    for name in CHEAPER:
-        if name in lines and _reaches(lines[name], student, measure):
-            return f" The cheaper arm {name} does as well ({lines[name].value:.3f})."
-    return ""
+    """A sentence about the best arm that needs no token probabilities, where one keeps up."""
+    sign = -1 if measure in LOWER_IS_BETTER else 1
+    arms = {name: lines[name].value for name in CHEAPER if name in lines}
+    best = max(arms, key=lambda name: sign * arms[name], default=None)
+    if best is None or sign * arms[best] < sign * lines["student"].value:
+        return ""
+    return f" The cheaper arm {best} does at least as well ({arms[best]:.3f})."
 
 
 def _reaches(other: _Line, student: _Line, measure: str) -> bool:

@@ -1,6 +1,7 @@
-"""The filters of a recipe as one chain: survivors go on, each verdict is kept, rows stay in id order.
+"""The filters of a recipe as one chain: survivors go on, every verdict is kept, rows in id order.
 
-Adding a filter: one file here, one class in recipe/filtering.py, one line in FILTERS, one test file.
+Adding a filter: one file here, one class in recipe/filtering.py, one line in FILTERS, one test
+file.
 """
 
 import inspect
@@ -71,7 +72,10 @@ class Chain:
 def build_chain(
     recipe: Recipe, *, gold: Sequence[Mapping[str, Any]], tokenizer: Tokenizer | None = None
 ) -> Chain:
-    """Returns the chain of a recipe; not_in_gold is added where there is gold and it is not named."""
+    """Returns the chain of a recipe, with not_in_gold added where there is gold.
+
+    Raises: RecipeError when a filter is not built yet or its options cannot work.
+    """
     context = Context(
         task=recipe.task,
         gold=gold,
@@ -79,9 +83,8 @@ def build_chain(
         tokenizer=tokenizer,
         file=recipe._source or None,
     )
-    specs = [(at, spec) for at, spec in enumerate(recipe.filter)]
     links = []
-    for at, spec in specs:
+    for at, spec in enumerate(recipe.filter):
         key = f"filter.{at}.{spec.kind}"
         line = recipe._lines.get(key) or recipe._lines.get(f"filter.{at}")
         here = replace(context, key=key, line=line)

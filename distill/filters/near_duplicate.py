@@ -10,7 +10,7 @@ from distill.rows.row import Row, Verdict
 
 
 class NearDuplicate:
-    """Within a round the row with the higher score of an earlier step stays, else the lower row id."""
+    """Within a round the row with the higher earlier score stays, else the lower row id."""
 
     quality: ClassVar[bool] = False
 

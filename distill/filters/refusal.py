@@ -1,7 +1,7 @@
-"""refusal: drops rows in which a teacher refused, spoke about itself as an assistant, or wrote nothing.
+"""refusal: drops rows in which a teacher refused, spoke of itself, or wrote nothing.
 
-The patterns are English. People write "I'm sorry, I cannot log in" too, so a refusal needs both the
-first words of an answer and a verb of assisting; what may stand anywhere names the assistant itself.
+The patterns are English. People write "I'm sorry, I cannot log in" too, so a refusal needs the
+first words of the text and a verb of assisting; what may stand anywhere names the assistant itself.
 """
 
 import re
@@ -15,33 +15,54 @@ from distill.rows.row import Row, Verdict
 OPENING = 300
 """Characters at the start in which a refusal must begin."""
 
-_CANNOT = r"(?:can(?:no|['\u2019])?t|can not|could(?: not|n['\u2019]t)|won['\u2019]?t be able to|will not be able to|(?:am|['\u2019]m) (?:unable|not able) to|unable to|not able to)"  # noqa: E501 - one alternation reads best on one line
-_THING = r"(?:that|this|these|those|it|any|such|your|the)\b"
-_ASSIST = rf"(?:(?:help|assist)(?: you)?(?: (?:with|in|on)\b|[.,!]|$)|(?:comply|engage)\b|(?:do|fulfil|fulfill|provide|produce|generate|create|write|answer|discuss|share|support|continue) {_THING}.{{0,40}}\b(?:request|content|conversation|topic|question|information|instruction|material|advice|response|text|type|kind)\b)"  # noqa: E501 - as above
+_I_AM = r"\bi(?: am|'?m)"
+_CANNOT = (
+    r"(?:can(?:no|')?t|can not|could(?: not|n't)|won'?t be able to|will not be able to"
+    r"|(?:am |'m )?(?:unable|not able) to)"
+)
+_ASSIST = (
+    r"(?:(?:help|assist)(?: you)?(?: (?:with|in|on)\b|[.,!]|$)"
+    r"|(?:comply|engage)\b"
+    r"|(?:do|fulfill?|provide|produce|generate|create|write|answer|discuss|share|support|continue)"
+    r"(?: (?:that|this|these|those|it|any|such|your|the)\b.{0,40}\b| )"
+    r"(?:request|content|conversation|topic|question|information|instruction|material|advice"
+    r"|response|text|type|kind)s?\b)"
+)
+# "as an AI, I ..." but not "I work as an AI researcher" or "as an assistant manager".
+_ASSISTANT = (
+    r"(?:(?:large |ai )*language model\b|ai (?:assistant|model|system|chatbot)\b"
+    r"|virtual assistant\b"
+    r"|(?:ai|artificial intelligence|chatbot)(?=[,.;]| i\b| and\b| developed| created| trained))"
+)
 
 REFUSALS = (
-    rf"\bi {_CANNOT} {_ASSIST}",
-    rf"\bi{_CANNOT} {_ASSIST}",
-    rf"^(?:i['\u2019]?m |i am )?(?:very |so |really |truly )?(?:sorry|afraid)\b.{{0,40}}\b{_CANNOT} {_ASSIST}",
+    rf"\bi ?{_CANNOT} {_ASSIST}",
+    rf"^(?:{_I_AM} |i )?(?:(?:very|so|really|truly) )?(?:sorry|afraid|apologi[sz]e)\b.{{0,40}}"
+    rf"\b{_CANNOT} {_ASSIST}",
     r"\bi (?:must|have to|need to|will have to)(?: respectfully| politely)? (?:decline|refuse)\b",
     r"\bi (?:respectfully |politely )?decline to\b",
-    r"\bi(?: am|['\u2019]m) not (?:comfortable|allowed|permitted|programmed|designed)\b.{0,40}\b(?:answer|assist|help|writ|provid|generat|creat|produc|discuss)",
+    rf"{_I_AM} not (?:comfortable|allowed|permitted|programmed|designed)\b.{{0,40}}"
+    r"\b(?:answer|assist|help|writ|provid|generat|creat|produc|discuss)",
 )
 """Searched at the start of the text: the teacher says no."""
 
 BOILERPLATE = (
-    r"\bas an? (?:\w+ )?(?:ai|artificial intelligence|language model|large language model|ai assistant|virtual assistant|chatbot)\b",
-    r"\bi(?: am|['\u2019]m) (?:just |only |merely )?an? (?:ai|artificial intelligence|(?:large |ai )?language model|virtual assistant|ai assistant|chatbot)\b",
-    r"\bmy (?:knowledge cut-?off|training data|programming|last (?:knowledge |training )?update)\b",
-    r"\b(?:against|violates?|breach(?:es)?) (?:my|openai['\u2019]?s?|our) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming|principles)\b",
-    r"\bi (?:do not|don['\u2019]t) have (?:personal (?:opinions|experiences|feelings|beliefs)|access to real-?time)\b",
+    rf"\bas an? (?:helpful )?{_ASSISTANT}",
+    rf"{_I_AM} (?:(?:just|only|merely) )?an? {_ASSISTANT}",
+    r"\bmy (?:knowledge cut-?off|last (?:knowledge|training) update)\b",
+    r"\b(?:against|violates?|breach(?:es)?) (?:my (?:\w+ )?(?:guidelines|programming|principles)"
+    r"|(?:our|openai'?s?) (?:content|usage|safety) polic(?:y|ies))\b",
+    r"\bi (?:do not|don't) have (?:personal (?:opinion|experience|feeling|belief)s"
+    r"|access to real-?time)\b",
 )
-"""Searched anywhere: the teacher speaks about itself."""
+"""Searched anywhere: the teacher speaks of itself."""
 
 LEAD_IN = (
-    r"^(?:sure|certainly|of course|absolutely|no problem|okay|ok|great)[,.!:]* (?:here(?:['\u2019]s| is| are)|i(?:['\u2019]d| would| will|['\u2019]ll) (?:be )?(?:happy|glad|love|write|create|generate|provide))\b",
-    r"^(?:sure|certainly|of course|absolutely)[,.!]?\s*(?:thing)?[.!:]?\s*\n",
-    r"^here(?:['\u2019]s| is| are) (?:an?|the|your|my|some|one|two|three|\d+)\b[^\n]{0,80}:\s*(?:\n|$)",
+    r"^(?:sure|certainly|of course|absolutely|no problem|okay|ok|great)[,.!: ]+"
+    r"(?:here(?:'s| is| are)\b"
+    r"|i(?:'d| would| will|'ll) (?:be )?(?:happy|glad|love|write|create|generate|provide)\b)",
+    r"^(?:sure|certainly|of course|absolutely)(?: thing)?[,.!:]?\s*\n",
+    r"^here(?:'s| is) (?:an?|the|your|my|one)\b[^\n]{0,80}:\s*(?:\n|$)",
 )
 """Searched at the very start: words to the person who asked, not part of what was asked for."""
 
@@ -55,8 +76,7 @@ class Refusal:
         self.needs: Sequence[str] = (spec.field,) if spec.field else ()
         self._fields = self.needs or context.written or (context.task.output,)
         self._refusal = _any_of(REFUSALS)
-        self._boilerplate = _any_of(BOILERPLATE)
-        self._lead_in = _any_of(LEAD_IN)
+        self._boilerplate = _any_of((*BOILERPLATE, *LEAD_IN))
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Verdict]:
         """Drops with refusal, boilerplate or empty."""
@@ -73,14 +93,12 @@ class Refusal:
 
     def reason(self, text: str) -> str | None:
         """Returns why a text is no answer, or None where it is one."""
-        text = text.strip()
+        text = text.strip().replace("\u2019", "'")
         if not text:
             return "empty"
         if self._refusal.search(text[:OPENING]):
             return "refusal"
-        if self._boilerplate.search(text) or self._lead_in.search(text):
-            return "boilerplate"
-        return None
+        return "boilerplate" if self._boilerplate.search(text) else None
 
 
 def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:

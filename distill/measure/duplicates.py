@@ -1,13 +1,14 @@
 """Finds texts that are nearly the same: MinHash proposes pairs, exact Jaccard of shingles decides.
 
-A text is kept as 64-bit hashes of its shingles (8 bytes each), so that a million rows fit in memory.
+A text is kept as 64-bit hashes of its shingles (8 bytes each), so a million rows fit in memory.
 Shingles are runs of words; a text of fewer words than one run is compared by runs of characters.
 """
 
 import re
 import unicodedata
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from rensa import RMinHash, RMinHashLSH
@@ -60,14 +61,20 @@ class NearDuplicates:
 
     def all(self, id: str, text: str) -> list[tuple[str, float]]:
         """Returns every indexed text that is similar enough, in the order they were added."""
+        return list(self.each(id, text))
+
+    def each(
+        self, id: str, text: str, skip: Callable[[str], bool] = lambda _: False
+    ) -> Iterator[tuple[str, float]]:
+        """Yields what `all` returns, without comparing those that `skip` names by then."""
         sketch = self._sketch(text)
         own = frozenset(sketch.hashes)
-        pairs = []
         for at in sorted(set(self._lsh.query(sketch.minhash))):
+            if self._ids[at] == id or skip(self._ids[at]):
+                continue
             similarity = _jaccard(own, self._hashes[at])
-            if similarity >= self._similarity and self._ids[at] != id:
-                pairs.append((self._ids[at], similarity))
-        return pairs
+            if similarity >= self._similarity:
+                yield self._ids[at], similarity
 
     def add(self, id: str, text: str) -> None:
         """Puts a text into the index."""
@@ -84,7 +91,7 @@ class NearDuplicates:
 
 
 def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:
-    """Returns row id -> smallest id of its cluster (rows linked by any chain of near-duplicates)."""
+    """Returns row id -> smallest id of its cluster (rows linked by chains of near-duplicates)."""
     cluster = {id: id for id in texts}
 
     def root(id: str) -> str:
@@ -96,6 +103,9 @@ def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:
         low, high = sorted((root(one), root(other)))
         cluster[high] = low
 
+    def joined(one: str, other: str) -> bool:
+        return root(one) == root(other)
+
     index = NearDuplicates(similarity)
     first: dict[str, str] = {}
     for id in sorted(texts):
@@ -105,7 +115,8 @@ def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:
             join(first[plain], id)
             continue
         first[plain] = id
-        for other, _ in index.all(id, texts[id]):
+        # One match joins a whole cluster; the rest of it need not be compared again.
+        for other, _ in index.each(id, texts[id], partial(joined, id)):
             join(id, other)
         index.add(id, texts[id])
     return {id: root(id) for id in texts}

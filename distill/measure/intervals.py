@@ -1,9 +1,10 @@
-"""A figure with its 95 % interval: Wilson for shares, bootstrap for the rest, and the mean over seeds.
+"""A figure with its 95 % interval: Wilson for shares, bootstrap for the rest, means over seeds.
 
 statsmodels, scipy and numpy belong to the extra `evaluate`; they are imported where they are used.
 """
 
 import math
+import statistics
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,7 @@ def bootstrap(
 def over_seeds(figures: Sequence[Figure], *, within: tuple[float, float] | None = None) -> Figure:
     """Returns the mean over seeds; its interval holds both the spread of seeds and that of rows.
 
-    Every seed is measured on the same rows, so the rows' uncertainty does not shrink with more seeds:
+    All seeds are measured on the same rows, so more seeds do not shrink the rows' uncertainty:
     half width = hypot(t * sd / sqrt(seeds), mean half width of one seed).
 
     Args:
@@ -117,8 +118,8 @@ def over_seeds(figures: Sequence[Figure], *, within: tuple[float, float] | None 
     if len(figures) == 1:
         return figures[0]
     values = [figure.value for figure in figures if figure.value is not None]
-    count, mean = len(values), _mean(values)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    count, mean = len(values), statistics.mean(values)
+    sd = statistics.stdev(values)
     spread = _t(count - 1) * sd / math.sqrt(count) if sd else 0.0
     below = _mean([v - f.low for v, f in zip(values, figures, strict=True) if f.low is not None])
     above = _mean([f.high - v for v, f in zip(values, figures, strict=True) if f.high is not None])

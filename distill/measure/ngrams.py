@@ -1,4 +1,4 @@
-"""Finds a text inside other texts: by a shared run of words, or whole where it is shorter than that."""
+"""Finds a text inside others: by a shared run of words, or whole where it is shorter than that."""
 
 from collections.abc import Iterator
 

@@ -1,1 +1,1 @@
-"""The recipe: schema, strict loader, templates, expansion of strategies and static checks; no torch."""
+"""The recipe: schema, strict loader, templates, strategies as fields, static checks; no torch."""

@@ -37,6 +37,13 @@ def locate(recipe: Recipe, ref: str) -> Path:
     raise RecipeError(str(problem), [problem])
 
 
+def missing_folder(recipe: Recipe, model: str) -> bool:
+    """Whether a model is written as a path, and there is none; other names are left to the hub."""
+    if not model.startswith(("/", "./", "../", "~")):
+        return False
+    return not (folder_of(recipe) / Path(model).expanduser()).exists()
+
+
 def names_a_file(ref: str) -> bool:
     """Whether a prompt is the name of a file rather than the text itself."""
     return "\n" not in ref and "{{" not in ref and ref.strip().endswith(TEMPLATE_ENDINGS)

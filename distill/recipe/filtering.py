@@ -89,8 +89,9 @@ class LaterFilter(Model):
 
     model_config = ConfigDict(extra="allow")
     kind: Literal[
-        "standardise", "language", "novelty", "semantic_duplicate", "outlier", "judge", "verify", "pii",
-        "classifier", "balance", "complete", "quality", "label_noise", "consistent", "custom",
+        "standardise", "language", "novelty", "semantic_duplicate", "outlier", "judge", "verify",
+        "pii", "classifier", "balance", "complete", "quality", "label_noise", "consistent",
+        "custom",
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from distill.recipe.model import Model
 
@@ -29,12 +29,20 @@ class SampleField(Model):
     """A value drawn for each row, from its own random stream."""
 
     sample: str | list[Any]
-    """A list, a file (.txt line by line, .yaml, .json, .jsonl, .csv), or one of: labels, seeds, accepted
-    (seeds plus the accepted rows of earlier rounds)."""
+    """A list, a file (.txt line by line, .yaml, .json, .jsonl, .csv), or one of: labels, seeds,
+    accepted (seeds plus the accepted rows of earlier rounds)."""
     by: str | None = None
     """The file is a mapping; draw from the entry named by this field's value."""
+    each: bool = False
+    """The file is a mapping; draw one value from every entry, as a mapping."""
     count: int | None = Field(default=None, ge=1)
     """Draw a list of this many different values; absent: one value."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SampleField":
+        if self.each and (self.by is not None or self.count is not None):
+            raise ValueError("`each` goes with neither `by` nor `count`")
+        return self
 
 
 class RenderField(Model):
@@ -52,14 +60,14 @@ class AskField(Model):
     prompt: str
     """Template, inline or a file; may name any earlier field."""
     votes: int = Field(default=1, ge=1)
-    """Ask this often; the value is the modal answer, FIELD_votes holds the counts, FIELD_p its share."""
+    """Ask this often; the value is the modal answer, FIELD_votes the counts, FIELD_p its share."""
     choices: str | list[str] | None = None
     """The only answers allowed: `label` or `labels` for the task's labels, or a list."""
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
     """JSON Schema of the answer; the value is then the parsed object."""
     max_tokens: int | None = Field(default=None, ge=1)
     truncated: Literal["reject", "accept"] = "reject"
-    """`accept` takes answers that stop at the token limit; FIELD_finish then says how each one ended."""
+    """`accept` takes answers that stop at the token limit; FIELD_finish says how each ended."""
     strip: bool = True
     """Remove white space around the answer; false keeps it (raw continuations)."""
 
@@ -106,4 +114,4 @@ class Generate(Model):
     """Ask the teacher this many gold rows first and report how good it is."""
     max_failed: float = Field(default=0.10, ge=0, le=1)
     """Largest share of rows that may fail before the run stops."""
-    fields: dict[str, FieldSpec] = {}
+    fields: dict[str, FieldSpec] = Field(default={})

@@ -1,5 +1,6 @@
 """From a YAML file, or the name of a bundled recipe, to a Recipe."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -82,17 +83,16 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _find(ref: str | Path) -> Path:
     path = Path(ref).expanduser()
-    try:
-        if path.is_file():
-            return path
-    except (OSError, ValueError):  # a name too long, or a NUL in it
-        pass
+    if os.path.isfile(path):  # unlike Path.is_file, also false for names too long to exist
+        return path
     bundled = bundled_recipes()
     for recipe in bundled:
         if recipe.name == str(ref):
             return recipe.path
     names = [recipe.name for recipe in bundled]
-    what = "is a folder, not a recipe" if path.is_dir() else "is no file and no bundled recipe"
+    what = (
+        "is a folder, not a recipe" if os.path.isdir(path) else "is no file and no bundled recipe"
+    )
     raise _error(
         Problem(
             found=f"{str(ref)!r} {what}",
@@ -116,7 +116,10 @@ def _error(problem: Problem) -> RecipeError:
 def _from_set(problem: Problem, set_paths: set[str]) -> Problem:
     """A problem that an override brought in names the override, not a line of the file."""
     key = problem.key or ""
-    if any(key == path or key.startswith(f"{path}.") or path.startswith(f"{key}.") for path in set_paths):
+    if any(
+        key == path or key.startswith(f"{path}.") or path.startswith(f"{key}.")
+        for path in set_paths
+    ):
         return replace(problem, file=FILE, line=None)
     return problem
 

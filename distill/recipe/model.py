@@ -21,7 +21,11 @@ def kind_of(default: str) -> Any:
     """A discriminator that reads `kind` and falls back to `default` where it is not given."""
 
     def read(value: Any) -> Any:
-        found = value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
+        found = (
+            value.get("kind", default)
+            if isinstance(value, dict)
+            else getattr(value, "kind", default)
+        )
         return found if isinstance(found, str) else default
 
     return read

@@ -1,4 +1,4 @@
-"""Pydantic's errors as problems in our words: key paths as the file writes them, lines, suggestions.
+"""Pydantic's errors as problems in our words: key paths of the file, lines, suggestions.
 
 Pydantic names the branch of a union in its locations ("teachers.big.openai.model"); a walk over the
 schema beside the location tells such names from keys, and says which keys a mapping takes.
@@ -47,7 +47,21 @@ def as_problems(
         place = _place(schema, data, details)
         found.setdefault(".".join(place.path), []).append((details, place))
     problems = [_joined(key, group, file, lines) for key, group in _innermost(found).items()]
-    return sorted(problems, key=lambda problem: problem.line or 0)
+    # `nmae: x` is one mistake, not an unknown key and a missing one.
+    meant = {
+        f"Did you mean {_last(p)!r}?": p for p in problems if p.found.startswith("missing key")
+    }
+    twice = {id(meant[p.fix]) for p in problems if p.fix in meant and _beside(p, meant[p.fix])}
+    kept = [problem for problem in problems if id(problem) not in twice]
+    return sorted(kept, key=lambda problem: problem.line or 0)
+
+
+def _last(problem: Problem) -> str:
+    return (problem.key or "").rpartition(".")[2]
+
+
+def _beside(one: Problem, other: Problem) -> bool:
+    return (one.key or "").rpartition(".")[0] == (other.key or "").rpartition(".")[0]
 
 
 def line_of(lines: Mapping[str, int], key: str) -> int | None:
@@ -96,6 +110,8 @@ def _words(details: ErrorDetails, place: _Place) -> tuple[str, str | None, str |
         known = [key for branch in place.branches for key in _keys(branch.type)]
         if place.path[0] == "filter":
             known.remove("kind")  # a filter's kind is its name in the list
+        if place.path[:2] == ("generate", "fields"):
+            known += [key for key in ("sample", "render", "ask", "python") if key not in known]
         return f"unknown key {name!r}", ", ".join(known) or None, did_you_mean(name, known)
     if kind == "missing":
         if name.isdigit():
@@ -114,7 +130,8 @@ def _words(details: ErrorDetails, place: _Place) -> tuple[str, str | None, str |
         found = f"must be {WANTED[kind]}, found {_shown(details, place)}"
         quote = kind == "string_type" and isinstance(details["input"], bool | int | float)
         return found, None, "Put it in quotes." if quote else None
-    return _rule(details, place), None, None
+    fix = "Give the name of an environment variable." if SECRET_KEYS & set(place.path) else None
+    return _rule(details, place), None, fix
 
 
 def _rule(details: ErrorDetails, place: _Place) -> str:
@@ -133,7 +150,7 @@ def _quoted(text: str) -> list[str]:
 
 
 def _place(schema: Any, data: Any, details: ErrorDetails) -> _Place:
-    """The key path of an error; for keys that are unknown or missing, with the types around them."""
+    """The key path of an error; for unknown or missing keys with the types around them."""
     place = _Place((), tuple(_branches(schema)), data)
     parts = details["loc"]
     for index, part in enumerate(parts):

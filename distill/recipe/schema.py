@@ -40,8 +40,8 @@ class Split(Model):
 
     train: float = Field(default=0.9, gt=0, le=1)
     val: float = Field(default=0.1, ge=0, lt=1)
-    keep_together: list[str] = ["duplicates"]
-    """`seed` (rows grown from one seed), `duplicates` (near-duplicate clusters), or a field name."""
+    keep_together: list[str] = Field(default=["duplicates"])
+    """`seed` (rows grown from one seed), `duplicates` (near-duplicate clusters), or a field."""
 
     @model_validator(mode="after")
     def _whole(self) -> "Split":
@@ -53,20 +53,20 @@ class Split(Model):
 class Evaluate(Model):
     """What the student is measured on and against."""
 
-    on: list[Literal["gold", "val"]] = ["gold", "val"]
-    baselines: list[Baseline] = []
-    few_shot: list[int] = [4]
-    compare: list[Comparison] = []
+    on: list[Literal["gold", "val"]] = Field(default=["gold", "val"])
+    baselines: list[Baseline] = Field(default=[])
+    few_shot: list[int] = Field(default=[4])
+    compare: list[Comparison] = Field(default=[])
     """Extra students trained on the same rows and steps."""
     confident: float = Field(default=0.9, ge=0, le=1)
     """hard_labels_confident trains on rows whose teacher probability is at least this."""
     seeds: int = Field(default=1, ge=1)
-    learning_curve: list[float] = []
+    learning_curve: list[float] = Field(default=[])
     forgetting: bool = False
     against: str | None = None
     limit: int | None = Field(default=None, ge=1)
     """Measure on the first so many rows of each set only."""
-    require: dict[str, float] = {}
+    require: dict[str, float] = Field(default={})
     """Metric -> least value of the student; a lower one fails the run."""
 
 
@@ -74,7 +74,7 @@ class Export(Model):
     """How the student leaves the run."""
 
     merge: bool = True
-    formats: list[Literal["safetensors", "gguf"]] = ["safetensors"]
+    formats: list[Literal["safetensors", "gguf"]] = Field(default=["safetensors"])
     card: bool = True
     license: str | None = None
 
@@ -92,12 +92,12 @@ class Recipe(Model):
     version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     seed: int = 0
-    teachers: dict[str, TeacherConfig] = {}
+    teachers: dict[str, TeacherConfig] = Field(default={})
     budget: Budget = Budget()
     task: Task
     data: Data = Data()
     generate: Generate | None = None
-    filter: list[FilterSpec] = []
+    filter: list[FilterSpec] = Field(default=[])
     review: Review | None = None
     split: Split | None = None
     student: Student | None = None

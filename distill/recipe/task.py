@@ -75,12 +75,17 @@ class JudgePairwiseTask(_Task):
     """Which of two answers is better."""
 
     kind: Literal["judge_pairwise"]
-    scale: list[str] = ["a", "b", "tie"]
+    scale: list[str] = Field(default=["a", "b", "tie"])
     input: str = "instruction"
     output: str = "winner"
 
 
 Task = Annotated[
-    ClassifyTask | ExtractTask | GenerateTask | GroundedTask | JudgeAbsoluteTask | JudgePairwiseTask,
+    ClassifyTask
+    | ExtractTask
+    | GenerateTask
+    | GroundedTask
+    | JudgeAbsoluteTask
+    | JudgePairwiseTask,
     Field(discriminator="kind"),
 ]

@@ -8,7 +8,7 @@ from distill.recipe.model import Model, kind_of
 
 
 class TextSignal(Model):
-    """Only what the teacher wrote: sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947)."""
+    """What the teacher wrote: sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947)."""
 
     kind: Literal["text"] = "text"
 
@@ -121,16 +121,16 @@ class Train(Model):
     max_length: int = Field(default=2048, ge=2)
     packing: bool = False
     lr: float | list[float] | None = None
-    """Absent: the default of the method. A list is searched on val with the first seed; the best one
-    serves every seed of that arm."""
-    mix: list[Mix] = []
+    """Absent: the default of the method. A list is searched on val with the first seed; the best
+    one serves every seed of that arm."""
+    mix: list[Mix] = Field(default=[])
     on_policy: float | None = Field(default=None, ge=0, le=1)
     early_stop: bool = False
     deepspeed: str | dict[str, Any] | None = None
     """zero0, zero1, zero2, zero3, a file, or an inline mapping."""
     processes: int | None = Field(default=None, ge=1)
     """Absent: one per visible GPU, else 1."""
-    trainer: dict[str, Any] = {}
+    trainer: dict[str, Any] = Field(default={})
 
     @model_validator(mode="after")
     def _one_length(self) -> "Train":

@@ -2,7 +2,7 @@
 
 Plain scalars follow YAML 1.2: only true and false are booleans, `no` and `on` are text, 1e-4 is a
 number, 2024-01-01 is text. Duplicate keys, tags, several documents and numbers that are not finite
-are refused. Keys are always text. PyYAML parses; only its node tree is used, never its constructors.
+are refused. Keys are always text. PyYAML only parses; its constructors are never used.
 """
 
 import math
@@ -23,7 +23,7 @@ from yaml.scanner import Scanner
 from distill.errors import Problem, RecipeError
 
 MAX_REPEATED = 10_000
-"""Most nodes that aliases may repeat; a few hundred bytes of nested aliases can stand for billions."""
+"""Most nodes that aliases may repeat; a few hundred bytes of nested aliases can mean billions."""
 MAX_DEPTH = 100
 
 _PLAIN = "plain"
@@ -59,7 +59,7 @@ class _Nodes(Reader, Scanner, Parser, Composer, BaseResolver):
         """Marks plain scalars, so that they can be told from quoted ones and from tags."""
         if kind is ScalarNode and implicit[0]:
             return _PLAIN
-        return str(super().resolve(kind, value, implicit))
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
 
 def read_yaml(path: Path) -> YamlFile:

@@ -85,12 +85,8 @@ def count_rows(figures: Mapping[str, Any]) -> int | None:
 
 def count_seeds(metrics: Mapping[str, Mapping[str, Any]]) -> int:
     """The most seeds that stand behind any figure; 1 where nothing was repeated."""
-    counts = [1]
-    for figures in metrics.values():
-        for figure in figures.values():
-            seeds = figure.get("seeds")
-            counts.append(len(seeds) if isinstance(seeds, list) else int(seeds or 1))
-    return max(counts)
+    every = (figure for figures in metrics.values() for figure in figures.values())
+    return max((figure.get("seeds") or 1 for figure in every), default=1)
 
 
 def how_to_read(metrics: Mapping[str, Mapping[str, Any]], measured_on: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The shape of report.json (CONTRACT section 4): every key always there, null where a part did not run.
+"""The shape of report.json (CONTRACT section 4): every key is there, null where nothing ran.
 
 `python -m distill.report.model FILE` writes the JSON Schema; a test keeps the shipped one fresh.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from distill.errors import DataError, Problem
@@ -33,8 +34,8 @@ class KnownFigure(_Part):
     """Rows it was measured on."""
     sd: float | None = None
     """Standard deviation over the seeds."""
-    seeds: list[float] | int | None = None
-    """The value of each seed, or how many there were."""
+    seeds: int | None = None
+    """How many seeds."""
 
 
 class UnknownFigure(_Part):
@@ -124,6 +125,8 @@ class Report(_Part):
     metrics_by_set: dict[str, dict[str, Figures]] | None
     """The other sets."""
     training: Training | None
+    curves: dict[str, Any] | None = None
+    """Arm -> [{step, loss}] of the training losses."""
     verdict: VerdictPart | None
 
 
@@ -138,6 +141,7 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "metrics_on": None,
         "metrics_by_set": None,
         "training": None,
+        "curves": None,
         "verdict": None,
     }
 
@@ -150,7 +154,8 @@ def json_schema() -> dict[str, Any]:
 
 def check_report(report: Mapping[str, Any], file: str | None = None) -> None:
     """Raises DataError with every place where a report does not have its fixed shape."""
-    errors = sorted(Draft202012Validator(json_schema()).iter_errors(report), key=lambda e: e.json_path)
+    found = map(_deepest, Draft202012Validator(json_schema()).iter_errors(report))
+    errors = sorted(found, key=lambda error: error.json_path)
     problems = [
         Problem(
             found=_short(error.message),
@@ -161,11 +166,20 @@ def check_report(report: Mapping[str, Any], file: str | None = None) -> None:
         for error in errors
     ]
     problems += [
-        Problem(found="not a number", file=file, key=key, allowed="a finite number, or null with `why`")
+        Problem(
+            found="not a number", file=file, key=key, allowed="a finite number, or null with `why`"
+        )
         for key in _not_finite(report)
     ]
     if problems:
         raise DataError(f"the report does not have its fixed shape: {problems[0]}", problems)
+
+
+def _deepest(error: ValidationError) -> ValidationError:
+    """Of an "is neither this nor that" error, the part that got furthest."""
+    while error.context:
+        error = max(error.context, key=lambda inside: len(inside.absolute_path))
+    return error
 
 
 def _not_finite(value: Any, key: str = "") -> list[str]:

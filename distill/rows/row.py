@@ -19,7 +19,7 @@ class Verdict:
     reason: str | None = None
     """Short and countable ("too_short", "refusal"); None when kept."""
     score: float | None = None
-    """The figure that a threshold was compared with, so that another threshold can be tried later."""
+    """The figure that a threshold was compared with: another threshold can be tried later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,10 @@ class Row:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys, no spaces and no escapes of non-ASCII text: equal data, equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """JSON with sorted keys, no spaces and no needless escapes: equal data, equal bytes."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: Any) -> str:
@@ -46,5 +48,5 @@ def digest(value: Any) -> str:
 
 
 def row_id(seed: int, strategy: str, parents: tuple[str, ...], ordinal: int) -> str:
-    """The id of a row: 16 hex characters that depend on what it came from, never on when it came."""
+    """The id of a row: 16 hex characters that say what it came from, not when."""
     return digest([seed, strategy, list(parents), ordinal])[:16]

@@ -57,6 +57,16 @@ class RunDirectory:
         """What happened and what it cost."""
         return self.root / "ledger.sqlite"
 
+    def relative(self, path: str) -> str:
+        """A path as seen from the run, so that the run can be moved; others as they are."""
+        root, full = self.root.resolve(), Path(path).resolve()
+        return str(full.relative_to(root)) if full.is_relative_to(root) else path
+
+    def model(self, ref: str) -> str:
+        """The folder or hub id behind what `relative` gave."""
+        inside = self.root / ref
+        return str(inside) if inside.is_dir() else ref
+
     def done(self, name: str) -> Done | None:
         """The done.json of a stage, or None where it is missing or unreadable."""
         try:

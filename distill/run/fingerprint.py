@@ -7,9 +7,9 @@ EDGE_BYTES = 1 << 20
 
 
 def model_fingerprint(source: str) -> str:
-    """A hash of a model folder: names, sizes and both ends of every file; a hub id stands for itself.
+    """Hash of a model folder: names, sizes and both ends of every file; a hub id stands for itself.
 
-    Hashing 140 GB of a 70B model takes minutes; sizes and ends change whenever weights are saved again.
+    Hashing 140 GB of a 70B model takes minutes; sizes and ends change when weights are saved again.
     """
     folder = Path(source)
     if not folder.is_dir():

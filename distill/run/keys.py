@@ -1,7 +1,7 @@
 """Stage keys: what a stage depends on, as a hash. A stage whose key is unchanged is not done again.
 
-Excluded on purpose: prices, concurrency, rate limits, addresses and keys of teachers, the budget, and
-everything about how a stage is carried out. Answers are never part of a key: they come from the store.
+Excluded on purpose: prices, concurrency, rate limits, addresses and keys of teachers, the budget,
+and how a stage is carried out. Answers are never part of a key: they come from the store.
 """
 
 import hashlib
@@ -27,7 +27,9 @@ TRANSPORT = {
 def teacher_settings(config: TeacherConfig) -> dict[str, Any]:
     """What decides a teacher's answers, without how it is reached."""
     return {
-        name: value for name, value in config.model_dump(mode="json").items() if name not in TRANSPORT
+        name: value
+        for name, value in config.model_dump(mode="json").items()
+        if name not in TRANSPORT
     }
 
 
@@ -70,7 +72,9 @@ def generate_slice(recipe: Recipe) -> dict[str, Any]:
     assert recipe.generate is not None
     plain = recipe.generate.model_dump(mode="json", exclude={"fields", "max_failed", "ask"})
     # Not a mapping: the order of fields decides which of them a prompt may name.
-    plain["fields"] = [[name, _field(recipe, spec)] for name, spec in recipe.generate.fields.items()]
+    plain["fields"] = [
+        [name, _field(recipe, spec)] for name, spec in recipe.generate.fields.items()
+    ]
     return {
         "format": FORMAT,
         "seed": recipe.seed,
@@ -90,7 +94,9 @@ def filter_slice(recipe: Recipe) -> dict[str, Any]:
         "format": FORMAT,
         "filter": [spec.model_dump(mode="json", by_alias=True) for spec in recipe.filter],
         "gold": data_digest(recipe, "gold"),
-        "student": recipe.student.model_dump(mode="json") if _counts_tokens(recipe.filter) else None,
+        "student": recipe.student.model_dump(mode="json")
+        if recipe.student and _counts_tokens(recipe.filter)
+        else None,
     }
 
 
@@ -115,7 +121,9 @@ def train_slice(recipe: Recipe) -> dict[str, Any]:
         "format": FORMAT,
         "seed": recipe.seed,
         "student": recipe.student.model_dump(mode="json", exclude={"price"}),
-        "train": recipe.train.model_dump(mode="json", by_alias=True, exclude={"processes", "micro_batch"}),
+        "train": recipe.train.model_dump(
+            mode="json", by_alias=True, exclude={"processes", "micro_batch"}
+        ),
         "arms": sorted(evaluate.compare) if evaluate else [],
         "seeds": evaluate.seeds if evaluate else 1,
         "confident": evaluate.confident if evaluate else None,

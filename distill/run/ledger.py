@@ -9,7 +9,10 @@ from typing import Any
 
 from distill.run.directory import now
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS events (at TEXT NOT NULL, stage TEXT, kind TEXT NOT NULL, data TEXT NOT NULL)"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS events
+(at TEXT NOT NULL, stage TEXT, kind TEXT NOT NULL, data TEXT NOT NULL)
+"""
 
 
 def record(path: Path, stage: str | None, kind: str, data: Mapping[str, Any] | None = None) -> None:
@@ -26,7 +29,9 @@ def events(path: Path) -> Iterator[dict[str, Any]]:
     """All events, oldest first; none where there is no ledger yet."""
     if not path.is_file():
         return
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+    ) as database:
         known = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone()
         for at, stage, kind, data in database.execute("SELECT * FROM events") if known else ():
             yield {"at": at, "stage": stage, "kind": kind, "data": json.loads(data)}

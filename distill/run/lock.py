@@ -12,8 +12,8 @@ from distill.run.keys import data_digest, recipe_hash
 from teachers.prices import price_of
 
 PACKAGES = (
-    "distill-kit", "accelerate", "datasets", "deepspeed", "openai", "peft", "pyarrow", "pydantic", "rensa",
-    "scikit-learn", "statsmodels", "tokenizers", "torch", "transformers",
+    "distill-kit", "accelerate", "datasets", "deepspeed", "openai", "peft", "pyarrow", "pydantic",
+    "rensa", "scikit-learn", "statsmodels", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 
 
@@ -24,17 +24,20 @@ def lock(recipe: Recipe) -> dict[str, Any]:
         "recipe_hash": recipe_hash(recipe),
         "source": recipe._source,
         "seed": recipe.seed,
-        "prompts": _prompts(recipe),
-        "data": {name: data_digest(recipe, name) for name in ("seeds", "pool", "documents", "gold")},
+        "prompts": prompt_hashes(recipe),
+        "data": {
+            name: data_digest(recipe, name) for name in ("seeds", "pool", "documents", "gold")
+        },
         "prices": {
             name: price.model_dump() if (price := price_of(config)) else None
             for name, config in recipe.teachers.items()
         },
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **package_versions()},
     }
 
 
-def _prompts(recipe: Recipe) -> dict[str, str]:
+def prompt_hashes(recipe: Recipe) -> dict[str, str]:
+    """Field -> hash of its prompt or template."""
     texts: dict[str, str] = {}
     for name, spec in (recipe.generate.fields if recipe.generate else {}).items():
         if isinstance(spec, AskField):
@@ -44,7 +47,8 @@ def _prompts(recipe: Recipe) -> dict[str, str]:
     return texts
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a run does, those that are installed."""
     found = {}
     for name in PACKAGES:
         try:

@@ -56,7 +56,9 @@ def report_of(directory: RunDirectory) -> dict[str, Any]:
     found: dict[str, Any] | None = directory.read_json("report.json")
     if found is None:
         problem = Problem(
-            found="no report yet", file=str(directory.root), fix="Finish the run: distill run RECIPE"
+            found="no report yet",
+            file=str(directory.root),
+            fix="Finish the run: distill run RECIPE",
         )
         raise UsageError(str(problem), [problem])
     return found
@@ -88,11 +90,17 @@ def biography(directory: RunDirectory, row_id: str) -> dict[str, Any]:
                     else [],
                 }
             )
-            life["end"] = f"in {row.fields['split']}" if stage == "split" else f"{row.status} by {stage}"
+            life["end"] = (
+                f"in {row.fields['split']}" if stage == "split" else f"{row.status} by {stage}"
+            )
     if row_id in lives:
         return lives[row_id]
     if len(lives) != 1:
-        found = f"{len(lives)} rows begin with {row_id!r}" if lives else f"no row {row_id!r} in this run"
+        found = (
+            f"{len(lives)} rows begin with {row_id!r}"
+            if lives
+            else f"no row {row_id!r} in this run"
+        )
         problem = Problem(
             found=found,
             file=str(directory.root),

@@ -38,7 +38,12 @@ def require_extras(recipe: Recipe, stages: Iterable[str]) -> None:
     """
     extras = needed_extras(recipe, stages)
     missing = [name for extra in extras for name in EXTRAS[extra] if find_spec(name) is None]
-    if "train" in extras and recipe.train and recipe.train.deepspeed and find_spec("deepspeed") is None:
+    if (
+        "train" in extras
+        and recipe.train
+        and recipe.train.deepspeed
+        and find_spec("deepspeed") is None
+    ):
         missing.append("deepspeed")
     if recipe.student and recipe.student.method in ("lora", "qlora") and find_spec("peft") is None:
         missing.append("peft")

@@ -9,13 +9,18 @@ from distill.errors import BudgetPaused, DataError, Problem, RunError
 from distill.filters.chain import Chain, build_chain
 from distill.generate.stage import Interrupted, run_generate
 from distill.recipe.files import locate
+from distill.recipe.generation import SampleField
 from distill.recipe.prompts import TaskPrompt
-from distill.rows.card import dataset_card
+from distill.recipe.schema import Recipe
+from distill.recipe.task import ClassifyTask
+from distill.report.card import DatasetFacts, dataset_card
 from distill.rows.dataset import DatasetRow, write_dataset
 from distill.rows.readers import read_records
 from distill.rows.row import Row, canonical_json
 from distill.rows.stages import read_stage, write_stage
 from distill.run.context import Context, Outcome
+from distill.run.keys import asked_teachers, recipe_hash
+from distill.run.lock import prompt_hashes
 from distill.run.packages import student_tokenizer
 from distill.split.split import split_rows
 
@@ -34,7 +39,9 @@ def generate_step(context: Context) -> Outcome:
     context.sifted = made.sifted if joint else None
     write_stage(context.directory.stage("generate"), made.candidates)
     shortfall = asdict(made.shortfall) if made.shortfall else None
-    return Outcome(rows_digest(made.candidates), counts_of(made.candidates), {"shortfall": shortfall})
+    return Outcome(
+        rows_digest(made.candidates), counts_of(made.candidates), {"shortfall": shortfall}
+    )
 
 
 def filter_step(context: Context) -> Outcome:
@@ -43,7 +50,11 @@ def filter_step(context: Context) -> Outcome:
     if joint and context.sifted is None:
         generate_step(context)  # every answer is in the store; this only decides again
     if context.sifted is None:
-        answered = [row for row in read_stage(context.directory.stage("generate")) if row.status == "accepted"]
+        answered = [
+            row
+            for row in read_stage(context.directory.stage("generate"))
+            if row.status == "accepted"
+        ]
         context.sifted = context.runner.run(_chain(context).sift(answered))
     rows, context.sifted = context.sifted, None
     write_stage(context.directory.stage("filter"), rows)
@@ -56,15 +67,15 @@ def split_step(context: Context) -> Outcome:
     recipe, directory = context.recipe, context.directory
     sifted = list(read_stage(directory.stage("filter")))
     rows = [row for row in sifted if row.status == "accepted"]
-    parts = (
-        split_rows(rows, recipe.split, recipe.seed, recipe.task.input) if recipe.split else {"train": rows}
-    )
+    parts = _split(recipe, rows)
     prompt = TaskPrompt.from_recipe(recipe)
     splits = {name: [_dataset_row(prompt, row) for row in part] for name, part in parts.items()}
     failed = [row for row in read_stage(directory.stage("generate")) if row.status == "failed"]
-    rejected = sorted((row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id)
+    rejected = sorted(
+        (row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id
+    )
     counts = {name: len(part) for name, part in splits.items()}
-    card = dataset_card(recipe, counts, len(rejected), filters=_chain(context).order)
+    card = dataset_card(_facts(context, counts, len(rejected)))
     write_dataset(directory.dataset, splits, rejected, card)
     write_stage(
         directory.stage("split"),
@@ -76,6 +87,43 @@ def split_step(context: Context) -> Outcome:
     )
     outputs = dataset_digest(splits)
     return Outcome(outputs, counts_of(rows), {"splits": counts})
+
+
+def _split(recipe: Recipe, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+    if recipe.split is None:
+        return {"train": rows}
+    fields = recipe.generate.fields if recipe.generate else {}
+    grown = [
+        f"{name}_id"
+        for name, spec in fields.items()
+        if isinstance(spec, SampleField) and spec.sample in ("seeds", "accepted")
+    ]
+    labelled = recipe.task.output if isinstance(recipe.task, ClassifyTask) else None
+    return split_rows(
+        rows,
+        recipe.split,
+        recipe.seed,
+        recipe.task.input,
+        label_field=labelled,
+        seed_fields=grown,
+    )
+
+
+def _facts(context: Context, splits: Mapping[str, int], rejected: int) -> DatasetFacts:
+    """What the card says. No cost: the same recipe and store must give the same card."""
+    recipe = context.recipe
+    done = context.directory.done("filter")
+    return DatasetFacts(
+        name=recipe.name,
+        task=recipe.task.kind,
+        splits=splits,
+        rejected=rejected,
+        teachers={name: recipe.teachers[name].model or "" for name in asked_teachers(recipe)},
+        prompts=prompt_hashes(recipe),
+        filters=done.details["order"] if done else [],
+        license=recipe.export.license if recipe.export else None,
+        recipe_hash=recipe_hash(recipe),
+    )
 
 
 def _dataset_row(prompt: TaskPrompt, row: Row) -> DatasetRow:
@@ -96,7 +144,7 @@ def gold_records(context: Context) -> Sequence[Mapping[str, Any]]:
 
 
 def counts_of(rows: Iterable[Row]) -> dict[str, Any]:
-    """in = accepted + rejected + failed, with the reasons counted.
+    """How rows ended: in = accepted + rejected + failed, with the reasons counted.
 
     Raises: RunError if the sum does not hold.
     """
@@ -125,7 +173,9 @@ def rows_digest(rows: Iterable[Row]) -> str:
 def dataset_digest(splits: Mapping[str, Sequence[DatasetRow]]) -> str:
     """Hash of what training sees."""
     return _digest_lines(
-        canonical_json([name, row.id, [[m.role, m.content] for m in row.messages or ()], row.fields])
+        canonical_json(
+            [name, row.id, [[m.role, m.content] for m in row.messages or ()], row.fields]
+        )
         for name in sorted(splits)
         for row in sorted(splits[name], key=lambda row: row.id)
     )
@@ -146,17 +196,16 @@ def budget_error(context: Context, stop: Interrupted) -> Exception:
     recipe = context.recipe
     wanted = recipe.generate.accept if recipe.generate else None
     spent = context.teachers.budget.totals()
-    left = ""
-    if wanted and stop.accepted:
-        rest = (wanted - stop.accepted) * spent.usd / stop.accepted
-        left = f" At this rate the other {wanted - stop.accepted} rows would cost about {rest:.4g} USD."
+    rest = ""
+    if wanted and stop.accepted and spent.usd:
+        usd = (wanted - stop.accepted) * spent.usd / stop.accepted
+        rest = f"; at this rate the other {wanted - stop.accepted} would cost about {usd:.4g} USD"
+    of = f" of {wanted}" if wanted else ""
     problem = Problem(
         file=recipe._source,
         key="budget",
-        found=f"{stop.cause} {stop.accepted} rows are accepted so far"
-        + (f" of {wanted}." if wanted else ".")
-        + left,
-        fix="Raise the cap (--set budget...=) and run the same command: nothing paid is asked again.",
+        found=f"{stop.cause}; {stop.accepted}{of} rows are accepted so far{rest}",
+        fix="Raise the cap with --set and run the same command: nothing paid is asked again.",
     )
     kind = BudgetPaused if recipe.budget.on_limit == "pause" else RunError
     return kind(str(problem), [problem])

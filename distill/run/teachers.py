@@ -1,6 +1,6 @@
 """Builds the teachers of a run: adapters behind gateways that share one store and one budget."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ from teachers.store import Store
 STORE = Path(".distill") / "store.sqlite"
 
 
-class TeacherPool:
+class TeacherPool(Mapping[str, Teacher]):
     """The run's teachers, each built when it is first asked for.
 
     `sources` maps the name of a local teacher to the folder or hub id that it is loaded from.
@@ -32,7 +32,7 @@ class TeacherPool:
         caps = Caps(recipe.budget.usd, recipe.budget.requests, recipe.budget.tokens)
         try:
             self.store = Store(STORE)
-            self.budget = Budget(ledger, caps, self.store)
+            self.budget = Budget(ledger, caps, store=self.store)
         except StorageError as error:
             raise RunError(str(error)) from error
 
@@ -45,11 +45,19 @@ class TeacherPool:
             self._gateways[name] = self._build(name)
         return self._gateways[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recipe.teachers)
+
+    def __len__(self) -> int:
+        return len(self._recipe.teachers)
+
     def _build(self, name: str) -> Gateway:
         config = self._recipe.teachers[name]
         try:
             adapter = build_adapter(self._keyed(name, config), name, source=self._sources.get(name))
-            return Gateway(adapter, self._keyed(name, config), name=name, store=self.store, budget=self.budget)
+            return Gateway(
+                adapter, self._keyed(name, config), name=name, store=self.store, budget=self.budget
+            )
         except MissingPackage as error:
             raise PrerequisiteError(str(error)) from error
         except ConfigError as error:
@@ -62,7 +70,9 @@ class TeacherPool:
             return config
         source = self._sources[name]
         identity = config.identity or model_fingerprint(source)
-        return config.model_copy(update={"model": Path(source).name, "recipe": None, "identity": identity})
+        return config.model_copy(
+            update={"model": Path(source).name, "recipe": None, "identity": identity}
+        )
 
     async def close(self) -> None:
         """Gives back connections, memory and files; everything answered is already stored."""
@@ -79,9 +89,9 @@ class TeacherPool:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close_files()
-
-
-Builder = Callable[[str], Teacher]

@@ -3,16 +3,25 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.errors import DistillError, PrerequisiteError, Problem, RecipeError, RunError, UsageError
+from distill.errors import (
+    DistillError,
+    PrerequisiteError,
+    Problem,
+    RecipeError,
+    RunError,
+    UsageError,
+)
 from distill.progress import Listener, Progress, silent
 from distill.recipe.check import check
 from distill.recipe.expand import expand
 from distill.recipe.schema import Recipe
+from distill.rows.readers import read_numbered
 from distill.rows.row import digest
 from distill.run import evaluate_step, export_step, keys, ledger, rows_steps, train_step
 from distill.run.context import Context, Outcome
@@ -22,7 +31,14 @@ from distill.run.made_teachers import teacher_sources
 from distill.run.packages import require_extras
 from distill.run.report import write_report
 from distill.run.teachers import TeacherPool
-from teachers.errors import AuthError, BudgetReached, ConfigError, MissingKey, StorageError, TeacherError
+from teachers.errors import (
+    AuthError,
+    BudgetReached,
+    ConfigError,
+    MissingKey,
+    StorageError,
+    TeacherError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,7 @@ STEPS = {
         Step("split", ("filter",), keys.split_slice, rows_steps.split_step),
         Step("train", ("split",), keys.train_slice, train_step.train_step),
         Step("evaluate", ("split", "train"), keys.evaluate_slice, evaluate_step.evaluate_step),
-        Step("export", ("train",), export_step.export_slice, export_step.export_step),
+        Step("export", ("train", "evaluate"), export_step.export_slice, export_step.export_step),
     )
 }
 
@@ -64,7 +80,9 @@ def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
     if until is None:
         return wanted
     if until not in wanted:
-        what = f"this recipe has no stage {until!r}" if until in STAGES else f"unknown stage {until!r}"
+        what = (
+            f"this recipe has no stage {until!r}" if until in STAGES else f"unknown stage {until!r}"
+        )
         problem = Problem(found=what, file=recipe._source, allowed=", ".join(wanted))
         raise UsageError(str(problem), [problem])
     return wanted[: wanted.index(until) + 1]
@@ -90,24 +108,41 @@ def run_recipe(
     directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
     with held(directory), _readable_errors(directory):
         _write_recipe(recipe, directory)
-        sources = teacher_sources(recipe, directory, listen, stages)
+        sources = teacher_sources(
+            recipe,
+            directory,
+            listen,
+            lambda made, where: run_recipe(made, run_dir=where, listen=listen),
+        )
         with TeacherPool(recipe, directory.ledger, sources) as teachers, asyncio.Runner() as runner:
-            context = Context(recipe, directory, teachers, sources, runner, listen, processes, hostfile)
+            context = Context(
+                recipe, directory, teachers, sources, runner, listen, processes, hostfile
+            )
             try:
                 for name in stages:
                     bring_up_to_date(context, STEPS[name])
             except BaseException as error:
-                ledger.record(directory.ledger, None, "stopped", {"why": type(error).__name__})
+                _close_after(error, context)
                 raise
-            finally:
-                runner.run(teachers.close())
-                report = write_report(context, stages)
+            runner.run(teachers.close())
+            report = write_report(context)
+    evaluate_step.refuse_below(recipe, report)
     return report
+
+
+def _close_after(error: BaseException, context: Context) -> None:
+    """Leaves a readable run behind; what goes wrong here must not hide the cause."""
+    with suppress(Exception):
+        ledger.record(context.directory.ledger, None, "stopped", {"why": type(error).__name__})
+    with suppress(Exception):
+        context.runner.run(context.teachers.close())
+    with suppress(Exception):
+        write_report(context)
 
 
 def refuse_problems(recipe: Recipe) -> None:
     """Raises RecipeError or PrerequisiteError with everything that `check` finds."""
-    found = check(recipe, os.environ)
+    found = check(recipe, os.environ, read_numbered)
     if found.problems:
         raise RecipeError(str(found.problems[0]), found.problems)
     if found.missing_keys:
@@ -147,7 +182,7 @@ def _write_recipe(recipe: Recipe, directory: RunDirectory) -> None:
     directory.write_json(directory.root / "lock.json", content)
 
 
-class _readable_errors:  # noqa: N801 (used like a function)
+class _readable_errors:
     """Turns what teachers and the disk raise into errors that say what to do."""
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -184,10 +219,3 @@ def readable_error(error: BaseException, directory: RunDirectory) -> DistillErro
             problem = Problem(found=str(error.strerror or error), file=where, fix=again)
             return RunError(str(problem), [problem])
     return None
-
-
-def wanted_by(command: str) -> Sequence[str]:
-    """Last stage of the commands that stand for one."""
-    return {"generate": ("split",), "train": ("train",), "evaluate": ("evaluate",), "export": ("export",)}[
-        command
-    ]

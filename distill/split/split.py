@@ -29,8 +29,8 @@ def split_rows(
         spec: Shares and what to keep together.
         seed: Of the recipe.
         text_field: What near-duplicates are looked for in.
-        label_field: Absent: no stratification; else val has each label's share as well as groups allow.
-        seed_fields: Fields that name the seed row a row grew from, beside those ending in "seed_id".
+        label_field: Given: val holds every label's share as well as whole groups allow.
+        seed_fields: Fields that name the seed a row grew from, beside those ending in "seed_id".
     """
     groups = sorted(
         group_rows(rows, spec.keep_together, text_field, seed_fields),
@@ -51,7 +51,7 @@ def group_rows(
     text_field: str,
     seed_fields: Sequence[str] = (),
 ) -> list[list[Row]]:
-    """Returns the rows in groups that must not be parted, each sorted by id, in order of first id."""
+    """Returns the rows in groups that must not be parted, sorted by id inside and outside."""
     root = {row.id: row.id for row in rows}
 
     def find(id: str) -> str:
@@ -121,7 +121,7 @@ def _label(group: list[Row], label_field: str | None) -> str:
 
 
 def _nearest(sizes: Mapping[int, int], target: int) -> list[int]:
-    """Groups whose sizes sum as near to the target as any do (subset sum, earliest groups first)."""
+    """Groups whose sizes sum as near to the target as any do (subset sum, early groups first)."""
     if target == 0:
         return []
     limit = 2 * target

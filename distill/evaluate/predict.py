@@ -1,0 +1,50 @@
+"""Answers new rows with an exported student: asked as in `evaluate`, so as accurate as there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distill.evaluate.answers import Answered, answer_rows
+from distill.evaluate.metrics import read_json
+from distill.recipe.prompts import TaskPrompt
+from distill.recipe.task import ClassifyTask, ExtractTask
+from teachers.protocol import Teacher
+
+
+async def predict_rows(
+    teacher: Teacher,
+    task_prompt: TaskPrompt,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    max_tokens: int | None = None,
+    in_flight: int = 16,
+) -> list[dict[str, Any]]:
+    """Every record, in order, with `answer`, `parsed` and `p` added.
+
+    `answer` is the label, the object or the text, null where there is none; `parsed` says whether
+    it is one of the labels, or fits the schema; `p` is its probability where the system tells it.
+    A row that could not be answered also gets `failed`, the reason.
+    """
+    task = task_prompt.task
+    answers = await answer_rows(
+        teacher,
+        [task_prompt.ask_messages(record) for record in records],
+        choices=task.labels if isinstance(task, ClassifyTask) else None,
+        schema=task.schema_ if isinstance(task, ExtractTask) else None,
+        max_tokens=max_tokens,
+        in_flight=in_flight,
+    )
+    objects = isinstance(task, ExtractTask)
+    return [
+        {**record, **_predicted(answer, objects)}
+        for record, answer in zip(records, answers, strict=True)
+    ]
+
+
+def _predicted(answered: Answered, objects: bool) -> dict[str, Any]:
+    answer: Any = answered.text
+    parsed = answer is not None
+    if objects and parsed:
+        value, parsed = read_json(answer)
+        answer = value if parsed else answer
+    found = {"answer": answer, "parsed": parsed, "p": answered.p}
+    return {**found, "failed": answered.failed} if answered.failed else found

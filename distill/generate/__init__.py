@@ -1,0 +1,1 @@
+"""Proposes candidates and has teachers fill their fields, in rounds that timing cannot change."""

@@ -1,0 +1,240 @@
+"""The generate stage: rounds of candidates, filled concurrently, sifted whole in row-id order.
+
+Same recipe and same answers give the same rows, whatever the order in which answers arrive.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from distill.errors import RunError
+from distill.generate.failures import FailureWatch
+from distill.generate.fill import Filled, Filler
+from distill.generate.propose import Proposal, Proposer
+from distill.generate.rounds import round_size
+from distill.generate.steps import wrong
+from distill.progress import Listener, Progress
+from distill.recipe.generation import Generate
+from distill.recipe.schema import Recipe
+from distill.rows.row import Row
+from teachers.errors import AuthError, BudgetReached
+from teachers.protocol import Teacher
+
+Sift = Callable[[list[Row]], Awaitable[list[Row]]]
+
+POLL_S = 0.2
+"""How often `stop` is asked while teachers are slow."""
+LEAST_IN_FLIGHT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """The target was not reached."""
+
+    accept: int
+    got: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What came out, sorted by row id."""
+
+    candidates: list[Row]
+    """Every candidate: accepted (answered) or failed."""
+    sifted: list[Row]
+    """One row for each answered candidate: accepted or rejected."""
+    shortfall: Shortfall | None = None
+
+
+class Interrupted(Exception):
+    """Generation stopped before its end; every answer is stored. Args: cause, accepted, asked."""
+
+    @property
+    def cause(self) -> BudgetReached | None:
+        """The cap that was reached, or None where somebody asked to stop."""
+        cause: BudgetReached | None = self.args[0]
+        return cause
+
+    @property
+    def accepted(self) -> int:
+        """Rows accepted in the rounds that were complete."""
+        return int(self.args[1])
+
+    @property
+    def asked(self) -> int:
+        """Candidates that were filled or failed."""
+        return int(self.args[2])
+
+    def __str__(self) -> str:
+        return str(self.cause or "stopped")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The run so far."""
+
+    candidates: list[Row] = field(default_factory=list)
+    sifted: list[Row] = field(default_factory=list)
+    accepted: int = 0
+    filled: int = 0
+    """Candidates that came back, those of the round in progress included."""
+    failed: int = 0
+
+    def progress(self, target: int | None, ceiling: int) -> Progress:
+        rejected = len(self.sifted) - self.accepted
+        figures = {"accepted": self.accepted, "rejected": rejected, "failed": self.failed}
+        if target is None:
+            return Progress("generate", self.filled, ceiling, figures)
+        return Progress("generate", self.accepted, target, {"asked": self.filled, **figures})
+
+
+def never() -> bool:
+    """Returns False: nobody asks to stop."""
+    return False
+
+
+async def run_generate(
+    recipe: Recipe,
+    teachers: Mapping[str, Teacher],
+    sift: Sift | None,
+    listen: Listener,
+    *,
+    stop: Callable[[], bool] = never,
+) -> Generated:
+    """Returns the candidates of an expanded recipe and what the filters made of them.
+
+    Args:
+        recipe: Expanded.
+        teachers: By name.
+        sift: The filters; absent: every answered candidate is accepted.
+        listen: Is told after every candidate.
+        stop: Is asked a few times a second; True ends the stage with Interrupted.
+
+    Raises: Interrupted at the spending cap or when stopped, AuthError, RunError when too many rows
+        fail, RecipeError and DataError when the recipe or its files do not fit.
+    """
+    generate = recipe.generate or Generate()
+    if generate.balance or generate.probe:
+        key = "balance" if generate.balance else "probe"
+        raise wrong(recipe, f"generate.{key}", f"{key} is not built yet", fix="Leave it out.")
+    proposer = Proposer(recipe)
+    filler = Filler(recipe, proposer, teachers)
+    in_flight = _in_flight(recipe)
+    watch = FailureWatch(generate.max_failed)
+    target, tally = generate.accept, _Tally()
+    while proposer.left and (target is None or tally.accepted < target):
+        size = round_size(
+            target,
+            proposer.ceiling,
+            accepted=tally.accepted,
+            tried=len(tally.candidates),
+            grows=proposer.grows,
+        )
+        proposals = proposer.propose(size)
+        rows: list[Row] = []
+        try:
+            async with aclosing(_fill_all(filler, proposals, in_flight, stop)) as arriving:
+                async for filled in arriving:
+                    rows.append(filled.row)
+                    tally.filled += 1
+                    tally.failed += filled.failure is not None
+                    watch.add(filled)
+                    listen(tally.progress(target, proposer.ceiling))
+        except (BudgetReached, _Stopped) as error:
+            cause = error if isinstance(error, BudgetReached) else None
+            raise Interrupted(cause, tally.accepted, tally.filled) from error
+        watch.finish_round()
+        rows.sort(key=lambda row: row.id)
+        tally.candidates += rows
+        sifted = _cut(await _sifted(rows, sift), target, tally.accepted)
+        accepted = [row for row in sifted if row.status == "accepted"]
+        tally.sifted += sifted
+        tally.accepted += len(accepted)
+        proposer.grow(accepted)
+        listen(tally.progress(target, proposer.ceiling))
+    return Generated(
+        sorted(tally.candidates, key=lambda row: row.id),
+        sorted(tally.sifted, key=lambda row: row.id),
+        _shortfall(tally, target, generate, proposer.ceiling),
+    )
+
+
+class _Stopped(Exception):
+    """Somebody asked to stop."""
+
+
+async def _fill_all(
+    filler: Filler, proposals: Sequence[Proposal], in_flight: int, stop: Callable[[], bool]
+) -> AsyncGenerator[Filled, None]:
+    """Yields candidates as they are filled; leaves no task behind, however it ends."""
+    waiting = iter(proposals)
+    running: set[asyncio.Task[Filled]] = set()
+    done: set[asyncio.Task[Filled]] = set()
+    try:
+        while True:
+            while len(running) < in_flight and (proposal := next(waiting, None)) is not None:
+                running.add(asyncio.create_task(filler.fill(proposal)))
+            if not running:
+                return
+            done, running = await asyncio.wait(
+                running, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if stop():
+                raise _Stopped
+            errors = [error for task in done if (error := task.exception()) is not None]
+            if errors:
+                # A refused key says more than the cap that another ask may have met meanwhile.
+                raise next((error for error in errors if isinstance(error, AuthError)), errors[0])
+            for task in done:
+                yield task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, *done, return_exceptions=True)
+
+
+async def _sifted(rows: Sequence[Row], sift: Sift | None) -> list[Row]:
+    """The answered rows of a round after the filters, in row-id order."""
+    answered = [row for row in rows if row.status == "accepted"]
+    if sift is None:
+        return answered
+    sifted = sorted(await sift(list(answered)), key=lambda row: row.id)
+    if [row.id for row in sifted] != [row.id for row in answered]:
+        raise RunError(f"the filters took {len(answered)} rows and gave back {len(sifted)} others")
+    return sifted
+
+
+def _cut(rows: list[Row], target: int | None, accepted: int) -> list[Row]:
+    """The rows with those beyond the target rejected as surplus."""
+    cut = []
+    for row in rows:
+        if row.status == "accepted":
+            accepted += 1
+            if target is not None and accepted > target:
+                row = replace(row, status="rejected", reason="surplus")
+        cut.append(row)
+    return cut
+
+
+def _shortfall(
+    tally: _Tally, target: int | None, generate: Generate, ceiling: int
+) -> Shortfall | None:
+    if target is None or tally.accepted >= target:
+        return None
+    reasons = Counter(row.reason for row in [*tally.sifted, *tally.candidates] if row.reason)
+    most = max(reasons.items(), key=lambda item: (item[1], item[0]), default=None)
+    allowed = generate.candidates or 4 * target
+    limit = "candidates" if ceiling == allowed else "rows of the pool"
+    why = f"all {ceiling} {limit} were tried"
+    if most:
+        why += f"; {sum(reasons.values())} were dropped or failed, most often {most[0]} ({most[1]})"
+    return Shortfall(target, tally.accepted, why)
+
+
+def _in_flight(recipe: Recipe) -> int:
+    """Candidates in flight: enough to keep every teacher busy, few enough to bound memory."""
+    widest = max((teacher.concurrency for teacher in recipe.teachers.values()), default=0)
+    return max(LEAST_IN_FLIGHT, 4 * widest)

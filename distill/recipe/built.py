@@ -1,0 +1,106 @@
+"""What the schema accepts and this version cannot do yet; shrinks as stages are built."""
+
+from collections.abc import Iterator
+
+from distill.recipe.filtering import LaterFilter
+from distill.recipe.findings import Findings
+from distill.recipe.generation import Generate, PythonField
+from distill.recipe.schema import Evaluate, Recipe
+from distill.recipe.student import Student
+from distill.recipe.training import LaterLoss, SparseSignal, Train
+from teachers.config import LocalTeacher, OpenAITeacher
+
+BUILT_STRATEGIES = ("label_pool", "self_instruct")
+BUILT_FILTERS = (
+    "length", "regex", "format", "refusal", "duplicate", "near_duplicate", "not_in_gold", "agree",
+)  # fmt: skip
+BUILT_LOSSES = ("forward_kl", "reverse_kl", "jsd")
+BUILT_SIGNALS = ("text", "dense")
+BUILT_TASKS = ("classify", "extract", "generate")
+BUILT_BASELINES = ("zero_shot", "majority")
+
+Unbuilt = tuple[str, str, str | None]
+"""Key, what is not built, what is."""
+
+
+def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
+    """Notes one problem for each part of the recipe that is not built yet."""
+    for key, what, built in _unbuilt(recipe):
+        findings.add(key, f"{what} is not built yet", built, None if built else f"Leave {key} out.")
+
+
+def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
+    if recipe.task.kind not in BUILT_TASKS:
+        yield "task.kind", f"the {recipe.task.kind} task", ", ".join(BUILT_TASKS)
+    yield from _teachers(recipe)
+    yield from _generate(recipe.generate)
+    for index, spec in enumerate(recipe.filter):
+        if isinstance(spec, LaterFilter):
+            yield f"filter.{index}", f"the filter {spec.kind}", ", ".join(BUILT_FILTERS)
+    if recipe.review is not None:
+        yield "review", "review", None
+    yield from _student(recipe.student)
+    yield from _train(recipe.train)
+    yield from _evaluate(recipe.evaluate)
+    if recipe.export and "gguf" in recipe.export.formats:
+        yield "export.formats", "gguf", "safetensors"
+    if recipe.run.engine == "ray":
+        yield "run.engine", "the engine ray", "local"
+
+
+def _teachers(recipe: Recipe) -> Iterator[Unbuilt]:
+    for name, config in recipe.teachers.items():
+        if isinstance(config, OpenAITeacher) and config.mode != "online":
+            yield f"teachers.{name}.mode", f"the mode {config.mode}", "online"
+        if isinstance(config, LocalTeacher) and config.quantize:
+            yield f"teachers.{name}.quantize", f"quantize {config.quantize}", None
+
+
+def _generate(generate: Generate | None) -> Iterator[Unbuilt]:
+    if generate is None:
+        return
+    if generate.strategy and generate.strategy not in BUILT_STRATEGIES:
+        what = f"the strategy {generate.strategy}"
+        yield "generate.strategy", what, ", ".join(BUILT_STRATEGIES)
+    for key in ("balance", "probe"):
+        if getattr(generate, key) is not None:
+            yield f"generate.{key}", key, None
+    for name, field in generate.fields.items():
+        if isinstance(field, PythonField):
+            yield f"generate.fields.{name}.python", "a python field", "sample, render, ask"
+
+
+def _student(student: Student | None) -> Iterator[Unbuilt]:
+    if student is None:
+        return
+    if student.kind == "classifier":
+        yield "student.kind", "the kind classifier", "causal"
+    if student.method in ("qlora", "hosted"):
+        yield "student.method", f"the method {student.method}", "full, lora"
+
+
+def _train(train: Train | None) -> Iterator[Unbuilt]:
+    if train is None:
+        return
+    if train.objective != "distill":
+        yield "train.objective", f"the objective {train.objective}", "distill"
+    if isinstance(train.signal, SparseSignal):
+        yield "train.signal.kind", f"the signal {train.signal.kind}", ", ".join(BUILT_SIGNALS)
+    if isinstance(train.loss, LaterLoss):
+        yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
+    for key in ("packing", "mix", "on_policy", "early_stop"):
+        # on_policy: 0 is said on purpose and means what is built.
+        if getattr(train, key):
+            yield f"train.{key}", key, None
+
+
+def _evaluate(evaluate: Evaluate | None) -> Iterator[Unbuilt]:
+    if evaluate is None:
+        return
+    for index, baseline in enumerate(evaluate.baselines):
+        if baseline not in BUILT_BASELINES:
+            what = f"the baseline {baseline}"
+            yield f"evaluate.baselines.{index}", what, ", ".join(BUILT_BASELINES)
+    for key in ("learning_curve", "forgetting", "against"):
+        if getattr(evaluate, key):
+            yield f"evaluate.{key}", key, None

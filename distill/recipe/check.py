@@ -1,0 +1,103 @@
+"""Everything that can be found wrong before anything is paid: `distill check`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distill.errors import Problem, RecipeError
+from distill.recipe.built import BUILT_STRATEGIES, refuse_unbuilt
+from distill.recipe.check_data import (
+    ReadRecords,
+    Tables,
+    check_gold,
+    check_pool,
+    check_seeds,
+    read_tables,
+)
+from distill.recipe.check_fields import check_fields, check_strategy
+from distill.recipe.check_filters import check_filters, check_split
+from distill.recipe.check_teachers import check_teachers
+from distill.recipe.check_training import check_evaluate, check_train
+from distill.recipe.expand import expand
+from distill.recipe.findings import Findings, check_schema
+from distill.recipe.prompts import TaskPrompt
+from distill.recipe.schema import Recipe
+from distill.recipe.task import ExtractTask
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found."""
+
+    problems: list[Problem]
+    """The recipe or its data is wrong: exit 2."""
+    notes: list[str]
+    """Worth knowing, nothing wrong."""
+    missing_keys: list[Problem]
+    """Environment variables that teachers need and that are not set: exit 3."""
+
+
+def check(
+    recipe: Recipe, environ: Mapping[str, str], read: ReadRecords | None = None
+) -> CheckReport:
+    """Everything static that is wrong with a recipe, its files and its keys.
+
+    Args:
+        recipe: Expanded or not.
+        environ: Names of the variables that are set; values are never shown.
+        read: Reads a data file as (line, record) pairs: `distill.rows.readers.read_numbered`.
+            Without it files must exist, but what they hold is not looked at; a note says so.
+    """
+    findings = Findings(recipe)
+    refuse_unbuilt(recipe, findings)
+    check_teachers(recipe, environ, findings)
+    tables = read_tables(recipe, read, findings)
+    final = _check_generation(recipe, tables, findings)
+    prompt = _task_prompt(recipe, final, findings)
+    check_gold(recipe, tables, prompt, findings)
+    check_filters(recipe, final, findings)
+    check_split(recipe, final, findings)
+    check_train(recipe, findings)
+    check_evaluate(recipe, findings)
+    return CheckReport(findings.in_order(), findings.notes, findings.missing_keys)
+
+
+def _check_generation(recipe: Recipe, tables: Tables, findings: Findings) -> frozenset[str] | None:
+    """The fields of a finished row, None where that cannot be known."""
+    check_pool(recipe, tables, findings)
+    check_seeds(recipe, tables, findings)
+    generate = recipe.generate
+    if generate is None:
+        return None
+    check_strategy(recipe, findings)
+    if generate.strategy is not None and generate.strategy not in BUILT_STRATEGIES:
+        return None
+    try:
+        expanded = expand(recipe)
+    except RecipeError as error:
+        findings.add_error("generate.strategy", error)
+        return None
+    return check_fields(expanded, tables, findings)
+
+
+def _task_prompt(
+    recipe: Recipe, final: frozenset[str] | None, findings: Findings
+) -> TaskPrompt | None:
+    """The task's prompt, checked against the fields of a finished row."""
+    task = recipe.task
+    if isinstance(task, ExtractTask):
+        check_schema("task.schema", task.schema_, findings)
+    if task.kind not in ("classify", "extract", "generate"):
+        return None
+    try:
+        prompt = TaskPrompt.from_recipe(recipe)
+    except RecipeError as error:
+        findings.add_error("task.prompt", error)
+        return None
+    for name in sorted(prompt.needs - (final if final is not None else prompt.needs)):
+        if name != task.input:
+            findings.add(
+                "task.prompt",
+                f"the prompt names {name!r}, which no row has",
+                ", ".join(sorted((final or frozenset()) | {"input", "labels", "schema"})),
+            )
+    return prompt

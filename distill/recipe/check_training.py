@@ -1,0 +1,174 @@
+"""Checks student, training and evaluation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from distill.errors import RecipeError
+from distill.recipe.check_fields import known_teacher
+from distill.recipe.files import folder_of, locate, missing_folder
+from distill.recipe.findings import Findings
+from distill.recipe.prompts import teacher_prompt
+from distill.recipe.schema import Recipe
+from distill.recipe.student import BuildTokenizer, Student
+from distill.recipe.suggest import did_you_mean
+from distill.recipe.task import ClassifyTask
+from distill.recipe.training import DenseSignal, Train
+from teachers.config import LocalTeacher
+
+ZERO_STAGES = ("zero0", "zero1", "zero2", "zero3")
+
+
+def check_train(recipe: Recipe, findings: Findings) -> None:
+    """Notes training that lacks a part, or whose signal no teacher can give."""
+    train, student = recipe.train, recipe.student
+    if student is not None:
+        _student(recipe, student, findings)
+    if train is None:
+        for key in ("evaluate", "export"):
+            if getattr(recipe, key) is not None:
+                findings.add(key, f"{key} needs a trained student", None, "Give `train`.")
+        return
+    if student is None:
+        findings.add("student", "there is nothing to train", None, "Give `student`.")
+    if recipe.generate is None:
+        findings.add("generate", "there are no rows to train on", None, "Give `generate`.")
+    if isinstance(train.deepspeed, str) and train.deepspeed not in ZERO_STAGES:
+        _file(recipe, "train.deepspeed", train.deepspeed, ZERO_STAGES, findings)
+    if isinstance(train.signal, DenseSignal):
+        _dense(recipe, train.signal, findings)
+    elif train.signal.kind == "text" and "loss" in train.model_fields_set:
+        _text_only(train, findings)
+
+
+def check_evaluate(recipe: Recipe, findings: Findings) -> None:
+    """Notes sets and comparisons that cannot be made."""
+    evaluate = recipe.evaluate
+    if evaluate is None:
+        return
+    said = "on" in evaluate.model_fields_set
+    gold, val = recipe.data.gold is not None, recipe.split is not None and recipe.split.val > 0
+    if said and "gold" in evaluate.on and not gold:
+        findings.add("evaluate.on", "there is no gold", None, "Set data.gold, or measure on val.")
+    if said and "val" in evaluate.on and not val:
+        findings.add("evaluate.on", "there is no val split", None, "Give `split`.")
+    if not said and not gold and not val:
+        fix = "Set data.gold, or give `split`."
+        findings.add("evaluate", "there is nothing to measure on", "gold, val", fix)
+    for index, name in enumerate(evaluate.compare):
+        if name == "hard_labels_confident":
+            _confident(recipe, f"evaluate.compare.{index}", findings)
+
+
+def _student(recipe: Recipe, student: Student, findings: Findings) -> None:
+    if isinstance(student.config, str):
+        _file(recipe, "student.config", student.config, (), findings)
+    if missing_folder(recipe, student.model or ""):
+        findings.add("student.model", f"no folder {student.model!r}")
+    name = student.tokenizer
+    if isinstance(name, str) and name not in recipe.teachers:
+        locals_ = [n for n, config in recipe.teachers.items() if isinstance(config, LocalTeacher)]
+        _file(recipe, "student.tokenizer", name, locals_, findings)
+    elif isinstance(name, str) and not isinstance(recipe.teachers[name], LocalTeacher):
+        findings.add("student.tokenizer", f"the teacher {name!r} is not local", "a local teacher")
+
+
+def _file(
+    recipe: Recipe, key: str, ref: str, names: tuple[str, ...] | list[str], findings: Findings
+) -> None:
+    """Notes a reference that is neither one of the names nor a file."""
+    try:
+        locate(recipe, ref)
+    except RecipeError as error:
+        if not names:
+            findings.add_error(key, error)
+            return
+        allowed = f"{', '.join(names)}, or a path relative to the recipe"
+        findings.add(key, f"no file {ref!r}", allowed, did_you_mean(ref, names))
+
+
+def _text_only(train: Train, findings: Findings) -> None:
+    """A loss beside a signal without probabilities would silently be cross-entropy only."""
+    if train.loss.model_fields_set - {"ce", "kind"} and train.loss.weight > 0:
+        findings.notes.append(
+            "train.signal is text: rows get cross-entropy with weight + ce, whatever the loss"
+        )
+
+
+def _dense(recipe: Recipe, signal: DenseSignal, findings: Findings) -> None:
+    key = "train.signal.from"
+    locals_ = [n for n, config in recipe.teachers.items() if isinstance(config, LocalTeacher)]
+    name = signal.from_
+    if name is None:
+        if len(locals_) == 1:
+            _vocabulary(recipe, locals_[0], findings)
+        elif not locals_:
+            fix = "Define a teacher with kind: local, or use the signal text."
+            findings.add("train.signal", "a dense signal needs a local teacher", None, fix)
+        else:
+            findings.add(key, "several local teachers could give the signal", ", ".join(locals_))
+        return
+    if not known_teacher(recipe, key, name, findings):
+        return
+    if name not in locals_:
+        kind = recipe.teachers[name].kind
+        found = f"{name!r} is a teacher of kind {kind}; only a local one gives every probability"
+        findings.add(key, found, ", ".join(locals_) or "none is defined", "Use the signal text.")
+        return
+    _vocabulary(recipe, name, findings)
+
+
+def _vocabulary(recipe: Recipe, teacher: str, findings: Findings) -> None:
+    """The student must read the teacher's tokens; what cannot be read here is left to `doctor`."""
+    student, config = recipe.student, recipe.teachers[teacher]
+    if student is None or not isinstance(config, LocalTeacher):
+        return
+    fix = f"Set student.tokenizer to {teacher!r}, or use the signal text."
+    if isinstance(student.tokenizer, BuildTokenizer):
+        found = f"a tokenizer of its own does not share {teacher!r}'s vocabulary"
+        findings.add("student.tokenizer", found, None, fix)
+        return
+    if student.tokenizer == teacher:
+        return
+    ref = student.tokenizer or student.model
+    other = recipe.teachers.get(ref) if ref else None
+    if isinstance(other, LocalTeacher):
+        ref = other.model
+    ours, theirs = _pieces(recipe, ref), _pieces(recipe, config.model)
+    if ours is not None and theirs is not None and ours != theirs:
+        key = "student.tokenizer" if student.tokenizer else "student.model"
+        findings.add(key, f"its vocabulary is not that of teacher {teacher!r}", None, fix)
+
+
+def _pieces(recipe: Recipe, ref: str | None) -> Any:
+    """The token -> id table of a folder's tokenizer.json, None where there is none to read."""
+    if ref is None:
+        return None
+    path = folder_of(recipe) / Path(ref).expanduser() / "tokenizer.json"
+    try:
+        model = json.loads(path.read_text("utf-8"))["model"]["vocab"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    pairs = model.items() if isinstance(model, dict) else enumerate(entry[0] for entry in model)
+    return dict(pairs)
+
+
+def _confident(recipe: Recipe, key: str, findings: Findings) -> None:
+    """Confident rows are chosen by the teacher's probability of its label."""
+    if not isinstance(recipe.task, ClassifyTask):
+        findings.add(key, "hard_labels_confident needs a classify task")
+        return
+    try:
+        found = teacher_prompt(recipe)
+    except RecipeError:
+        return  # told where the prompt stands
+    if found is None:
+        findings.add(key, "no teacher chooses among the labels, so there are no probabilities")
+        return
+    name, field = found
+    config = recipe.teachers.get(name)
+    if config is None:
+        return  # told where the field names its teacher
+    if field.votes == 1 and not isinstance(config, LocalTeacher) and not config.logprobs:
+        fix = "Set votes: 3 or more on the field, or logprobs on the teacher."
+        findings.add(key, f"teacher {name!r} gives no probability of its labels", None, fix)

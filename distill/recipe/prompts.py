@@ -1,0 +1,114 @@
+"""What the student is asked: one template, used for training, asking, exporting and predicting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from distill.errors import Problem, RecipeError
+from distill.recipe.defaults import STUDENT_PROMPTS
+from distill.recipe.expand import expand
+from distill.recipe.files import locate, names_a_file, text_of
+from distill.recipe.generation import AskField
+from distill.recipe.schema import Recipe
+from distill.recipe.task import ClassifyTask, ExtractTask, Task
+from distill.recipe.templates import Template, as_json
+from teachers.protocol import Message
+
+GIVEN = frozenset({"input", "labels", "schema"})
+"""Names that a task prompt may use beside the row's fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPrompt:
+    """The conversation that shows a row to the student."""
+
+    task: Task
+    template: Template
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> "TaskPrompt":
+        """The prompt of a recipe's task: its own, else the default of the kind.
+
+        Raises: RecipeError when the template is wrong or the kind has no default.
+        """
+        ref = recipe.task.prompt
+        if ref is None:
+            kind = recipe.task.kind
+            if kind not in STUDENT_PROMPTS:
+                problem = Problem(
+                    found=f"a {kind} task has no default prompt",
+                    file=recipe._source or None,
+                    key="task.prompt",
+                    allowed=", ".join(STUDENT_PROMPTS),
+                    fix="Give task.prompt.",
+                )
+                raise RecipeError(str(problem), [problem])
+            return cls(recipe.task, Template(STUDENT_PROMPTS[kind], f"the {kind} prompt"))
+        name = str(locate(recipe, ref.strip())) if names_a_file(ref) else "task.prompt"
+        return cls(recipe.task, Template(text_of(recipe, ref), name))
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields that a row must have to be shown."""
+        names = self.template.names
+        used = names - GIVEN
+        return used | {self.task.input} if "input" in names else used
+
+    def ask_messages(self, fields: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The turns before the student answers.
+
+        Raises: RecipeError when the row lacks a field that the prompt names.
+        """
+        content = Message("user", self.template.render({**self._given(fields), **fields}))
+        system = self.task.system
+        return (Message("system", system), content) if system else (content,)
+
+    def conversation(self, fields: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The turns with the answer that the row holds; answers that are not text become JSON."""
+        answer = fields[self.task.output]
+        return (*self.ask_messages(fields), Message("assistant", _text(answer)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the exported student's folder."""
+        task = self.task.model_dump(mode="json", by_alias=True)
+        return {"task": task, "template": self.template.text}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TaskPrompt":
+        """The prompt that `as_dict` wrote."""
+        task: Task = TypeAdapter(Task).validate_python(data["task"])
+        return cls(task, Template(data["template"], "the student's prompt"))
+
+    def _given(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        if self.task.input in fields:
+            given["input"] = _text(fields[self.task.input])
+        if isinstance(self.task, ClassifyTask):
+            given["labels"] = self.task.labels
+        if isinstance(self.task, ExtractTask):
+            given["schema"] = self.task.schema_
+        return given
+
+
+def teacher_prompt(recipe: Recipe) -> tuple[str, AskField] | None:
+    """The teacher and ask field that make task.output, else the first that chooses a label."""
+    generate = expand(recipe).generate
+    asks = {
+        name: field
+        for name, field in (generate.fields if generate else {}).items()
+        if isinstance(field, AskField)
+    }
+    output = asks.get(recipe.task.output)
+    if output is not None:
+        return output.ask, output
+    labels = recipe.task.labels if isinstance(recipe.task, ClassifyTask) else None
+    for field in asks.values():
+        if labels and (field.choices in ("label", "labels") or field.choices == labels):
+            return field.ask, field
+    return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else as_json(value)

@@ -1,0 +1,77 @@
+"""A conversation as token ids, with which of them are to be learnt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distill.errors import DataError, Problem
+from teachers.chat_format import completion_ids, prompt_ids, template_ids
+from teachers.errors import ConfigError
+from teachers.protocol import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One row for the trainer."""
+
+    ids: list[int]
+    supervised: list[bool]
+    """Token i is to be learnt: it belongs to the answer or ends it."""
+    truncated: bool
+    """The answer was cut at the length limit, so it has no end token."""
+
+
+def encode(
+    tokenizer: Any,
+    messages: Sequence[Message],
+    *,
+    chat: bool,
+    end_id: int | None,
+    close: bool = True,
+    max_length: int,
+) -> Encoded:
+    """The ids that asking would give, followed by the answer.
+
+    Args:
+        tokenizer: Of the student.
+        messages: Turns, the last one the assistant's.
+        chat: Use the tokenizer's chat template; else the raw prompt.
+        end_id: The token that ends an answer.
+        close: The answer is complete and ends with `end_id`; false for one that was cut off.
+        max_length: Longer rows lose the end of their answer, never the start of their prompt.
+
+    Raises: DataError when the last turn is not the assistant's, or the chat template writes a
+    finished conversation differently from the prompt it would ask with.
+    """
+    if not messages or messages[-1].role != "assistant":
+        raise _error("the last turn is not the assistant's", "Give each row an answer.")
+    try:
+        prompt = prompt_ids(tokenizer, messages[:-1], chat)
+        answer = _chat_answer(tokenizer, messages, prompt) if chat else None
+    except ConfigError as exc:
+        raise _error(str(exc), None) from exc
+    if answer is None:
+        answer = completion_ids(tokenizer, messages[-1].content)
+    elif end_id in answer:
+        # What a template writes behind the end (often a newline) is never generated.
+        answer = answer[: len(answer) - answer[::-1].index(end_id) - 1]
+    if close and end_id is not None:
+        answer = [*answer, end_id]
+    ids = [*prompt, *answer]
+    supervised = [False] * len(prompt) + [True] * len(answer)
+    return Encoded(ids[:max_length], supervised[:max_length], len(ids) > max_length)
+
+
+def _chat_answer(tokenizer: Any, messages: Sequence[Message], prompt: list[int]) -> list[int]:
+    full = template_ids(tokenizer, messages, generation_prompt=False)
+    if full[: len(prompt)] != prompt:
+        raise _error(
+            "the chat template writes the prompt of a finished conversation differently",
+            "Use `chat: false`, or a tokenizer whose template only adds the answer.",
+        )
+    return full[len(prompt) :]
+
+
+def _error(found: str, fix: str | None) -> DataError:
+    problem = Problem(found, fix=fix)
+    return DataError(str(problem), [problem])

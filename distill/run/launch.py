@@ -1,0 +1,93 @@
+"""Starts a training on several processes, or under DeepSpeed, and listens to its first process."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from distill.errors import Problem, RunError
+from distill.progress import Listener, Progress
+from distill.train.launch import launcher_command
+from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished
+
+TEACHER_FILE, FAILURE_FILE, LOG_FILE = "teacher.json", "failure.json", "launch.log"
+MARK = "distill-progress "
+"""Begins the lines in which the first process tells where it stands."""
+GRACE_S = 20.0
+
+
+def train_in_processes(
+    plan: TrainPlan, teacher: Mapping[str, Any] | None, processes: int, listen: Listener
+) -> TrainResult:
+    """Runs a plan through the launcher and returns its result.
+
+    Raises: RunError with the end of the log when a process fails.
+    """
+    if (result := finished(plan)) is not None:
+        return result
+    folder = Path(plan.out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan.write(folder / PLAN_FILE)
+    (folder / TEACHER_FILE).write_text(json.dumps(teacher), "utf-8")
+    (folder / FAILURE_FILE).unlink(missing_ok=True)
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "DISTILL_PARENT": str(os.getpid())}
+    command = launcher_command(folder / PLAN_FILE, processes)
+    with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout is not None
+            _follow(process.stdout, log, listen)
+            code = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+    result = finished(plan)
+    if code != 0 or result is None:
+        raise _failure(folder, code)
+    return result
+
+
+def _follow(lines: IO[str], log: IO[str], listen: Listener) -> None:
+    for line in lines:
+        if line.startswith(MARK):
+            listen(Progress(**json.loads(line.removeprefix(MARK))))
+        else:
+            log.write(line)
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    """Ends the launcher's own process group, which holds the training processes too."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+            return
+
+
+def _failure(folder: Path, code: int) -> RunError:
+    log = str(folder / LOG_FILE)
+    try:
+        told = json.loads((folder / FAILURE_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        lines = (folder / LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()
+        last = next((line for line in reversed(lines) if "Error" in line), f"exit code {code}")
+        problem = Problem(
+            found=f"training failed: {last.strip()[:300]}",
+            file=log,
+            fix="Run the same command to continue from the last checkpoint.",
+        )
+        return RunError(str(problem), [problem])
+    problems = [Problem(**problem) for problem in told["problems"]]
+    return RunError(told["message"], problems)

@@ -1,0 +1,43 @@
+"""Loads local teachers where training needs their hidden states."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distill.recipe.schema import Recipe
+from teachers.config import LocalTeacher
+
+if TYPE_CHECKING:
+    from teachers.local_model import LocalModel
+
+
+def signal_teacher(recipe: Recipe) -> str | None:
+    """The teacher that gives the training signal: the named one, else the only local one."""
+    signal = recipe.train.signal if recipe.train else None
+    named: str | None = getattr(signal, "from_", None)
+    local = [name for name, config in recipe.teachers.items() if isinstance(config, LocalTeacher)]
+    return named or (local[0] if len(local) == 1 else None)
+
+
+def teacher_plan(recipe: Recipe, sources: Mapping[str, str]) -> dict[str, Any] | None:
+    """How the training process loads its teacher, as plain data; None without a live one."""
+    if recipe.train is None or recipe.train.signal.kind != "dense":
+        return None
+    name = signal_teacher(recipe)
+    assert name is not None
+    config = recipe.teachers[name]
+    assert isinstance(config, LocalTeacher)
+    keys = {"dtype", "device_map", "revision", "trust_remote_code", "quantize"}
+    return {"source": sources[name], **config.model_dump(mode="json", include=keys)}
+
+
+def teacher_builder(plan: Mapping[str, Any] | None) -> "Callable[[], LocalModel] | None":
+    """A function that loads the teacher, which the trainer calls at the right moment."""
+    if plan is None:
+        return None
+
+    def build() -> "LocalModel":
+        from teachers.local_model import LocalModel
+
+        return LocalModel.load(**plan)
+
+    return build

@@ -1,0 +1,138 @@
+"""Answers new rows with an exported student, in batches, and goes on where it stopped."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from distill.errors import DataError, Problem, UsageError
+from distill.evaluate.predict import predict_rows
+from distill.progress import Listener, Progress
+from distill.recipe.prompts import TaskPrompt
+from distill.rows.readers import read_records
+from distill.run.directory import RunDirectory, find_run
+from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
+
+FACTS = "distill.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What came of it."""
+
+    rows: int
+    parsed: int
+    already: int
+    """Rows that an earlier, interrupted call had answered."""
+
+
+def student_folder(ref: str) -> Path:
+    """The folder of an exported student: itself, or the one of a run.
+
+    Raises: UsageError when there is none.
+    """
+    folder = Path(ref)
+    if (folder / FACTS).is_file():
+        return folder
+    run: RunDirectory = find_run(ref)
+    if (run.student / FACTS).is_file():
+        return run.student
+    problem = Problem(
+        found="this run has no student yet",
+        file=str(run.root),
+        fix="Train one: distill export RECIPE",
+    )
+    raise UsageError(str(problem), [problem])
+
+
+def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicted:
+    """Writes every row of a file with `answer`, `parsed` and `p` added; an existing output goes on.
+
+    Raises: UsageError, DataError, PrerequisiteError.
+    """
+    folder = student_folder(ref)
+    facts = json.loads((folder / FACTS).read_text("utf-8"))
+    prompt = TaskPrompt.from_dict(facts["prompt"])
+    records = read_records(source)
+    _require_fields(prompt, records, source)
+    already = _answered(to, records)
+    parsed = sum(bool(row["parsed"]) for row in already)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with to.open("a", encoding="utf-8") as file:
+        parsed += asyncio.run(_answer(folder, facts, prompt, records, len(already), file, listen))
+    return Predicted(len(records), parsed, len(already))
+
+
+async def _answer(
+    folder: Path,
+    facts: Mapping[str, Any],
+    prompt: TaskPrompt,
+    records: Sequence[Mapping[str, Any]],
+    start: int,
+    file: IO[str],
+    listen: Listener,
+) -> int:
+    limit = facts.get("max_tokens") or ANSWER_TOKENS
+    adapter = student_adapter(str(folder), limit)
+    parsed, chunk = 0, 8 * BATCH
+    try:
+        for at in range(start, len(records), chunk):
+            rows = await predict_rows(
+                adapter, prompt, records[at : at + chunk], max_tokens=limit, in_flight=4 * BATCH
+            )
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            file.flush()
+            parsed += sum(bool(row["parsed"]) for row in rows)
+            listen(Progress("predict", at + len(rows), len(records), {"parsed": parsed}))
+    finally:
+        await adapter.close()
+    return parsed
+
+
+def _require_fields(prompt: TaskPrompt, records: Sequence[Mapping[str, Any]], source: Path) -> None:
+    for place, record in enumerate(records, 1):
+        if missing := sorted(prompt.needs - record.keys()):
+            problem = Problem(
+                found=f"row {place} lacks {', '.join(missing)}",
+                file=str(source),
+                allowed=f"rows with {', '.join(sorted(prompt.needs))}",
+                fix="The student's prompt names these fields.",
+            )
+            raise DataError(str(problem), [problem])
+
+
+def _answered(to: Path, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The whole lines that are already there; a torn last line is cut off.
+
+    Raises: DataError when they answer other rows than these.
+    """
+    if not to.is_file():
+        return []
+    done: list[dict[str, Any]] = []
+    whole = 0
+    with closing(to.open("rb")) as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                done.append(json.loads(line))
+            except ValueError:
+                break
+            whole += len(line)
+    fits = len(done) <= len(records) and all(
+        {name: row.get(name) for name in record} == record
+        for row, record in zip(done, records, strict=False)
+    )
+    if not fits:
+        problem = Problem(
+            found="this file answers other rows",
+            file=str(to),
+            fix="Delete it, or give another --to.",
+        )
+        raise DataError(str(problem), [problem])
+    with to.open("rb+") as file:
+        file.truncate(whole)
+    return done

@@ -1,0 +1,127 @@
+"""Puts the run's report together from its done stages: report.json and report.html."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from distill.evaluate.verdict import verdict
+from distill.report.html import render
+from distill.report.model import empty_report
+from distill.rows.atomic import atomic_file
+from distill.rows.row import Row
+from distill.rows.stages import read_stage
+from distill.run.context import Context
+from distill.run.directory import RunDirectory
+from distill.run.keys import recipe_hash
+from distill.run.ledger import events
+
+SAMPLES = 12
+
+
+def write_report(context: Context) -> dict[str, Any]:
+    """Writes report.json and report.html from whatever is done and returns the report."""
+    directory = context.directory
+    report = build_report(context)
+    directory.write_json(directory.root / "report.json", report)
+    locked = directory.read_json("lock.json") or {}
+    page = render(
+        report,
+        samples_of(directory),
+        notes_of(context),
+        recipe=_recipe_text(directory),
+        versions=locked.get("versions"),
+    )
+    with atomic_file(directory.root / "report.html") as file:
+        file.write(page)
+    return report
+
+
+def _recipe_text(directory: RunDirectory) -> str:
+    path = directory.root / "recipe.yaml"
+    return path.read_text("utf-8") if path.is_file() else ""
+
+
+def build_report(context: Context) -> dict[str, Any]:
+    """report.json as CONTRACT section 4 fixes it."""
+    recipe, directory = context.recipe, context.directory
+    report = empty_report(recipe.name, recipe_hash(recipe))
+    lock = directory.read_json("lock.json") or {}
+    report["run"]["started"] = lock.get("started")
+    report["run"]["seconds"] = seconds_spent(directory)
+    for stage in ("generate", "filter", "split"):
+        if done := directory.done(stage):
+            report["rows"].append({"stage": stage, **done.counts})
+    if done := directory.done("generate"):
+        report["shortfall"] = done.details.get("shortfall")
+    report["cost"] = context.teachers.budget.totals().as_dict()
+    if done := directory.done("train"):
+        report["training"] = done.details["training"]
+        report["curves"] = done.details["curves"]
+    if done := directory.done("evaluate"):
+        for part in ("metrics", "metrics_on", "metrics_by_set", "seeds"):
+            report[part] = done.details[part]
+    if directory.done("split"):
+        report["verdict"] = verdict(report)
+    return report
+
+
+def seconds_spent(directory: RunDirectory) -> float:
+    """Seconds that stages took, over all resumes."""
+    finished = (event for event in events(directory.ledger) if event["kind"] == "finished")
+    return float(sum(event["data"].get("seconds", 0.0) for event in finished))
+
+
+def samples_of(directory: RunDirectory) -> dict[str, Any]:
+    """A few rows of each kind for the page."""
+    filtered = list(read_stage(directory.stage("filter"))) if directory.done("filter") else []
+    evaluate = directory.done("evaluate")
+    return {
+        "accepted": _shown(row for row in filtered if row.status == "accepted"),
+        "rejected": _spread([row for row in filtered if row.status == "rejected"]),
+        "answers": list(evaluate.details["answers"]) if evaluate else [],
+    }
+
+
+def _shown(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    return [
+        {"id": row.id, "reason": row.reason, "fields": dict(row.fields)}
+        for row in islice(rows, SAMPLES)
+    ]
+
+
+def _spread(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """A few of every reason, so that a common one does not hide the others."""
+    by_reason: dict[str, list[Row]] = {}
+    for row in rows:
+        by_reason.setdefault(row.reason or "", []).append(row)
+    share = max(1, SAMPLES // max(1, len(by_reason)))
+    return _shown(row for _, group in sorted(by_reason.items()) for row in group[:share])
+
+
+def notes_of(context: Context) -> list[str]:
+    """Sentences that belong beside the table."""
+    return [*soft_label_notes(context.recipe.evaluate), *_why_missing(context.directory)]
+
+
+def soft_label_notes(evaluate: Any) -> list[str]:
+    """When soft labels help, where the comparison is shown."""
+    if evaluate is None or not {"hard_labels", "hard_labels_confident"} & set(evaluate.compare):
+        return []
+    return [
+        "Soft labels help where the teacher's best guess throws information away: inputs with more "
+        "than one fair answer, few rows, a student much smaller than its teacher. On clean inputs "
+        "with one clear answer each the gain mostly disappears, and training on confident hard "
+        "labels alone can do as well or better.",
+    ]
+
+
+def _why_missing(directory: RunDirectory) -> list[str]:
+    done = directory.done("evaluate")
+    figures: Mapping[str, Mapping[str, Any]] = (done.details["metrics"] or {}) if done else {}
+    reasons = {
+        f"{system}: no {metric}, {figure['why']}."
+        for system, metrics in figures.items()
+        for metric, figure in metrics.items()
+        if figure.get("value") is None and metric not in ("cost_per_1000",)
+    }
+    return sorted(reasons)

@@ -1,0 +1,233 @@
+"""The step that trains: the student and, beside it, the cheaper ways it is compared with."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distill.errors import Problem, RecipeError
+from distill.progress import Progress
+from distill.recipe.files import locate
+from distill.recipe.prompts import TaskPrompt
+from distill.recipe.schema import Recipe
+from distill.recipe.task import ClassifyTask
+from distill.rows.atomic import atomic_file
+from distill.rows.dataset import read_dataset
+from distill.rows.row import canonical_json, digest
+from distill.run.context import Context, Outcome
+from distill.run.evaluate_step import answer_tokens
+from distill.run.fingerprint import model_fingerprint
+from distill.run.launch import train_in_processes
+from distill.run.local_models import teacher_builder, teacher_plan
+from distill.run.packages import local_or_hub, tokenizer_source
+from distill.run.rows_steps import require_rows
+from distill.run.students import ask_student
+from distill.train.initialise import make_student
+from distill.train.plan import TrainPlan, TrainResult
+from distill.train.stage import train
+
+CONFIDENT = "hard_labels_confident"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One student of the comparison; all arms share rows, order, steps and the rate search."""
+
+    name: str
+    rows: Path
+    train: Mapping[str, Any]
+    teacher: Mapping[str, Any] | None
+
+
+def train_step(context: Context) -> Outcome:
+    """Trains every arm with every seed."""
+    require_rows(context)
+    recipe = context.recipe
+    assert recipe.train is not None
+    seeds = range(recipe.seed, recipe.seed + (recipe.evaluate.seeds if recipe.evaluate else 1))
+    before = [initial_student(context, seed) for seed in seeds]
+    models = {"student_before": [context.directory.relative(base) for base in before]}
+    results: dict[str, list[TrainResult]] = {}
+    rates: dict[str, Any] = {}
+    for arm in arms(context):
+        rate, searched = search_rate(context, arm, before[0], seeds[0])
+        rates[arm.name] = {"lr": rate, "searched": searched}
+        results[arm.name] = [
+            train_one(context, arm, base, seed, rate)
+            for base, seed in zip(before, seeds, strict=True)
+        ]
+        models[arm.name] = [
+            context.directory.relative(result.model_dir) for result in results[arm.name]
+        ]
+    details = {
+        "models": models,
+        "rates": rates,
+        "training": training_summary(results["student"][0]),
+        "curves": {name: list(found[0].curve) for name, found in results.items()},
+    }
+    return Outcome(digest([rates, _weights(context, models["student"])]), {}, details)
+
+
+def initial_student(context: Context, seed: int) -> str:
+    """The untrained student of one seed: the same for every arm, and what `student_before` is."""
+    recipe = context.recipe
+    student = recipe.student
+    assert student is not None
+    plain = student.model_dump(mode="json")
+    if student.model:
+        plain["model"] = local_or_hub(recipe, student.model)
+    if isinstance(student.config, str):
+        plain["config"] = str(locate(recipe, student.config))
+    prompt = TaskPrompt.from_recipe(recipe)
+    rows = read_dataset(context.directory.dataset, "train")
+    return make_student(
+        plain,
+        tokenizer_source(context),
+        (turn.content for row in rows for turn in prompt.conversation(row.fields)),
+        seed,
+        _folder(context) / "before" / f"seed-{seed}",
+        words=recipe.task.labels if isinstance(recipe.task, ClassifyTask) else (),
+    )
+
+
+def arms(context: Context) -> list[Arm]:
+    """The student and what it is compared with."""
+    recipe = context.recipe
+    assert recipe.train is not None
+    rows = context.directory.dataset / "train.jsonl"
+    plain = recipe.train.model_dump(mode="json", by_alias=True)
+    plain["steps"], plain["epochs"] = _steps(recipe, _count(rows)), None
+    found = [Arm("student", rows, plain, teacher_plan(recipe, context.sources))]
+    hard = {**plain, "signal": {"kind": "text"}}
+    for name in recipe.evaluate.compare if recipe.evaluate else ():
+        chosen = _confident_rows(context) if name == CONFIDENT else rows
+        found.append(Arm(name, chosen, hard, None))
+    return found
+
+
+def search_rate(
+    context: Context, arm: Arm, base: str, seed: int
+) -> tuple[float | None, list[dict[str, float]]]:
+    """The learning rate that does best on val, and what each of them scored."""
+    rates = arm.train["lr"]
+    if not isinstance(rates, list):
+        return rates, []
+    if len(rates) == 1:
+        return float(rates[0]), []
+    scored = []
+    for rate in rates:
+        result = train_one(context, arm, base, seed, rate)
+        scored.append({"lr": rate, "score": val_score(context, result)})
+    return max(scored, key=lambda found: found["score"])["lr"], scored
+
+
+def val_score(context: Context, result: TrainResult) -> float:
+    """How good a student is on val, higher is better: accuracy, or minus the loss."""
+    recipe = context.recipe
+    if not isinstance(recipe.task, ClassifyTask):
+        assert result.val_loss is not None
+        return -result.val_loss
+    prompt = TaskPrompt.from_recipe(recipe)
+    rows = read_dataset(context.directory.dataset, "val")
+    prompts = [prompt.ask_messages(row.fields) for row in rows]
+    answers, _ = context.runner.run(
+        ask_student(recipe.task, result.model_dir, prompts, answer_tokens(recipe))
+    )
+    right = sum(
+        answer.text == row.fields[recipe.task.output]
+        for answer, row in zip(answers, rows, strict=True)
+    )
+    return float(right / len(rows))
+
+
+def train_one(context: Context, arm: Arm, base: str, seed: int, rate: float | None) -> TrainResult:
+    """One training; one that has already finished with the same plan is not done again."""
+    recipe, directory = context.recipe, context.directory
+    named = "default" if rate is None else f"{rate:g}"
+    val = directory.dataset / "val.jsonl"
+    plan = TrainPlan(
+        rows_path=str(arm.rows.resolve()),
+        val_path=str(val.resolve()) if val.is_file() else None,
+        student=recipe.student.model_dump(mode="json") if recipe.student else {},
+        base=str(Path(base).resolve()) if Path(base).is_dir() else base,
+        train={**arm.train, "lr": rate},
+        out_dir=str((_folder(context) / arm.name / f"seed-{seed}-lr-{named}").resolve()),
+        seed=seed,
+        arm=arm.name,
+        output=recipe.task.output,
+    )
+
+    def listen(progress: Progress) -> None:
+        context.listen(
+            replace(progress, stage=f"train {arm.name}" if progress.note is None else "train")
+        )
+
+    processes = (
+        context.processes or (recipe.train.processes if recipe.train else None) or visible_devices()
+    )
+    if processes > 1 or arm.train["deepspeed"] is not None:
+        return train_in_processes(plan, arm.teacher, processes, listen)
+    return train(plan, teacher_builder(arm.teacher), listen)
+
+
+def visible_devices() -> int:
+    """One process for each GPU that can be seen, else one."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
+def training_summary(result: TrainResult) -> dict[str, Any]:
+    """`training` of report.json."""
+    keys = (
+        "steps", "tokens", "loss_first", "loss_last", "tokens_per_s", "trainable",
+        "trainable_share", "val_loss", "seconds", "supervised_tokens", "truncated_rows",
+    )  # fmt: skip
+    return {key: getattr(result, key) for key in keys}
+
+
+def _confident_rows(context: Context) -> Path:
+    recipe = context.recipe
+    assert recipe.evaluate is not None
+    least, name = recipe.evaluate.confident, f"{recipe.task.output}_p"
+    rows = read_dataset(context.directory.dataset, "train")
+    sure = [row for row in rows if (row.fields.get(name) or 0.0) >= least]
+    if not sure:
+        problem = Problem(
+            file=recipe._source,
+            key="evaluate.confident",
+            found=f"no training row has {name} of at least {least:g}",
+            fix="Lower it, or leave hard_labels_confident out of evaluate.compare.",
+        )
+        raise RecipeError(str(problem), [problem])
+    path = _folder(context) / "confident.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.writelines(
+            canonical_json(row.as_dict()) + "\n" for row in sorted(sure, key=lambda row: row.id)
+        )
+    return path
+
+
+def _steps(recipe: Recipe, rows: int) -> int:
+    """Optimiser steps, the same for all arms however many rows they have."""
+    assert recipe.train is not None
+    if recipe.train.steps is not None:
+        return recipe.train.steps
+    from distill.train.defaults import EPOCHS
+
+    return max(1, math.ceil(rows / recipe.train.batch * (recipe.train.epochs or EPOCHS)))
+
+
+def _count(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def _folder(context: Context) -> Path:
+    return context.directory.stage("train")
+
+
+def _weights(context: Context, models: Sequence[str]) -> list[str]:
+    return [model_fingerprint(context.directory.model(ref)) for ref in models]

@@ -1,0 +1,59 @@
+"""One process of a launched training: `python -m distill.run.train_worker PLAN.json`."""
+
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from distill.errors import DistillError
+from distill.progress import Progress, silent
+from distill.run.launch import FAILURE_FILE, MARK, TEACHER_FILE
+from distill.run.local_models import teacher_builder
+from distill.train.plan import TrainPlan
+from distill.train.stage import train
+
+WATCH_S = 1.0
+
+
+def main() -> None:
+    """Trains as the plan says; the first process tells its progress on stdout."""
+    path = Path(sys.argv[1])
+    plan = TrainPlan.read(path)
+    first = os.environ.get("RANK", "0") == "0"
+    _follow_parent()
+    teacher = json.loads(path.with_name(TEACHER_FILE).read_text("utf-8"))
+    try:
+        train(plan, teacher_builder(teacher), _tell if first else silent)
+    except DistillError as error:
+        if first:
+            told = {"message": error.message, "problems": [p.as_dict() for p in error.problems]}
+            path.with_name(FAILURE_FILE).write_text(json.dumps(told), "utf-8")
+        sys.exit(error.exit_code)
+
+
+def _tell(progress: Progress) -> None:
+    print(MARK + json.dumps(asdict(progress)), flush=True)
+
+
+def _follow_parent() -> None:
+    """Ends this process when the run that started it is gone: nobody would hold the run then."""
+    parent = os.environ.get("DISTILL_PARENT")
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while True:
+            time.sleep(WATCH_S)
+            try:
+                os.kill(int(parent), 0)
+            except ProcessLookupError:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

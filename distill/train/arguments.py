@@ -1,0 +1,178 @@
+"""The recipe's `train` as TrainingArguments: steps, batches, defaults, the user's own keys."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill.errors import Problem, RecipeError
+from distill.recipe.suggest import did_you_mean
+from distill.recipe.training import Train
+from distill.train import defaults
+from distill.train.deepspeed_config import deepspeed_config
+
+OWNED: Mapping[str, str] = {
+    "output_dir": "--run-dir names the folder",
+    "deepspeed": "write it as train.deepspeed",
+    "per_device_train_batch_size": "write it as train.micro_batch",
+    "gradient_accumulation_steps": "it follows from train.batch and train.micro_batch",
+    "max_steps": "write it as train.steps",
+    "num_train_epochs": "write it as train.epochs",
+    "learning_rate": "write it as train.lr",
+    "seed": "write it as the recipe's seed",
+    "data_seed": "write it as the recipe's seed",
+    "train_sampling_strategy": "the order of the rows follows from the seed alone",
+    "dataloader_drop_last": "every step is full",
+    "remove_unused_columns": "the trainer needs its columns",
+    "average_tokens_across_devices": "the loss is always divided by the tokens of all devices",
+    "label_smoothing_factor": "the loss is that of train.loss",
+    "resume_from_checkpoint": "a run continues by itself",
+    "eval_strategy": "val is measured at every checkpoint",
+    "load_best_model_at_end": "write it as train.early_stop",
+    "use_cpu": "hide the GPUs with CUDA_VISIBLE_DEVICES",
+    "push_to_hub": "use `distill export --push`",
+    "do_train": "the run decides it",
+    "do_eval": "the run decides it",
+    "disable_tqdm": "progress goes through the run's own lines",
+}
+"""Keys of TrainingArguments that the recipe says in its own words."""
+
+UNBUILT = ("packing", "mix", "on_policy", "early_stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many rows go where."""
+
+    steps: int
+    batch: int
+    micro_batch: int
+    accumulation: int
+
+
+def shape_of(train: Train, *, rows: int, processes: int, cpu: bool) -> Shape:
+    """Steps and batch sizes for so many rows on so many processes.
+
+    Raises: RecipeError when the batch cannot be divided.
+    """
+    if train.batch % processes:
+        raise _wrong(
+            "batch",
+            f"{train.batch} rows do not divide over {processes} processes",
+            fix="Make train.batch a multiple of train.processes.",
+        )
+    share = train.batch // processes
+    limit = defaults.CPU_MICRO_BATCH if cpu else defaults.MICRO_BATCH
+    micro = train.micro_batch or _largest_divisor(share, limit)
+    if share % micro:
+        raise _wrong(
+            "micro_batch",
+            f"{micro} does not divide the {share} rows of one process "
+            f"(batch {train.batch}, {processes} processes)",
+            fix=f"For example train.micro_batch: {_largest_divisor(share, micro)}.",
+        )
+    epochs = train.epochs or defaults.EPOCHS
+    steps = train.steps or max(1, math.ceil(epochs * rows / train.batch))
+    return Shape(steps, train.batch, micro, share // micro)
+
+
+def training_arguments(
+    train: Train, method: defaults.Method, shape: Shape, *, out_dir: Path, seed: int, val: bool
+) -> Any:
+    """The TrainingArguments of a plan; creating them sets up the device and the process group.
+
+    Raises: RecipeError for keys and values that transformers does not take.
+    """
+    from transformers import TrainingArguments
+
+    _check_keys(train.trainer, {field.name for field in fields(TrainingArguments)})
+    cpu = not torch.cuda.is_available()
+    given = _ours(train, method, shape, cpu=cpu) | _by_steps(shape, val=val) | train.trainer
+    given |= {"output_dir": str(out_dir / "checkpoints"), "seed": seed}
+    try:
+        args = TrainingArguments(**given)
+    except (ValueError, TypeError, ImportError) as exc:
+        raise _wrong("trainer", f"transformers refuses the settings: {exc}") from exc
+    # Several visible GPUs without a launcher would be driven by DataParallel, which changes the
+    # meaning of a micro-batch.
+    args._n_gpu = min(args.n_gpu, 1)
+    return args
+
+
+def check_built(train: Train) -> None:
+    """Refuse what the schema knows and this trainer does not do yet.
+
+    Raises: RecipeError naming the keys.
+    """
+    wrong = [name for name in UNBUILT if getattr(train, name)]
+    wrong += ["objective"] if train.objective != "distill" else []
+    wrong += ["signal"] if train.signal.kind not in ("text", "dense") else []
+    wrong += ["lr"] if isinstance(train.lr, list) and len(train.lr) != 1 else []
+    if wrong:
+        problems = [Problem(key=f"train.{name}", found="not built yet") for name in wrong]
+        raise RecipeError("the trainer cannot do this yet", problems)
+
+
+def _ours(train: Train, method: defaults.Method, shape: Shape, *, cpu: bool) -> dict[str, Any]:
+    given = {**defaults.SHARED, **defaults.DEFAULTS[method]}
+    lr = train.lr[0] if isinstance(train.lr, list) else train.lr
+    if lr is not None:
+        given["learning_rate"] = lr
+    if train.deepspeed is not None:
+        given["deepspeed"] = deepspeed_config(train.deepspeed, cpu=cpu)
+    return given | {
+        "max_steps": shape.steps,
+        "per_device_train_batch_size": shape.micro_batch,
+        "per_device_eval_batch_size": shape.micro_batch,
+        "gradient_accumulation_steps": shape.accumulation,
+        "use_cpu": cpu,
+        "bf16": not cpu and torch.cuda.is_bf16_supported(),
+        "dataloader_pin_memory": not cpu,
+        "dataloader_num_workers": 0,
+        "remove_unused_columns": False,
+        "average_tokens_across_devices": True,
+        "ddp_find_unused_parameters": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        # A loss that is not a number is to be seen, not averaged away; the test costs a sync.
+        "logging_nan_inf_filter": False,
+    }
+
+
+def _by_steps(shape: Shape, *, val: bool) -> dict[str, Any]:
+    save = max(1, math.ceil(shape.steps / defaults.CHECKPOINTS))
+    return {
+        "logging_steps": max(1, shape.steps // defaults.LOG_POINTS),
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_steps": save,
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if val else "no",
+        "eval_steps": save,
+    }
+
+
+def _check_keys(given: Mapping[str, Any], known: set[str]) -> None:
+    problems = [_key_problem(key, known) for key in given if key in OWNED or key not in known]
+    if problems:
+        raise RecipeError("train.trainer is wrong", problems)
+
+
+def _key_problem(key: str, known: set[str]) -> Problem:
+    where = f"train.trainer.{key}"
+    if key in OWNED:
+        return Problem(key=where, found="is not set here", fix=f"{OWNED[key]}.")
+    found = f"not a key of TrainingArguments: {key!r}"
+    return Problem(key=where, found=found, fix=did_you_mean(key, known - OWNED.keys()))
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(size for size in range(min(number, limit), 0, -1) if number % size == 0)
+
+
+def _wrong(key: str, found: str, fix: str | None = None) -> RecipeError:
+    problem = Problem(key=f"train.{key}", found=found, fix=fix)
+    return RecipeError("the trainer's settings are wrong", [problem])

@@ -1,0 +1,250 @@
+"""Train one student as its plan says, in this process: alone, or one of several under a launcher.
+
+A training that was interrupted continues from its last checkpoint; one that has finished is not run
+again. Only rank 0 writes.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from distill.errors import RecipeError
+from distill.progress import Listener
+from distill.recipe.student import Student
+from distill.recipe.training import Train
+from distill.signals.dense import TokenTeacher
+from distill.signals.vocabulary import shared_width
+from distill.train.arguments import Shape, check_built, shape_of, training_arguments
+from distill.train.collate import Collator, OrderedRows
+from distill.train.deepspeed_config import is_stage_3, single_process_environment, start_on_cpu
+from distill.train.defaults import method_of
+from distill.train.launch import launched_processes
+from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished, write_json, write_result
+from distill.train.rows import EncodedRows, RowFormat, encode_file
+from distill.train.student import load_student, load_student_tokenizer, trainable
+from distill.train.teacher_logits import teacher_logits
+from distill.train.trainer import DistillTrainer, Objective, TellProgress
+from teachers import chat_format
+from teachers.local_loading import quiet
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Everything that can be wrong, looked at before a weight is loaded."""
+
+    train: Train
+    student: Any
+    tokenizer: Any
+    rows: EncodedRows
+    val: EncodedRows | None
+
+
+def train(
+    plan: TrainPlan, teacher: Callable[[], TokenTeacher] | None, listen: Listener
+) -> TrainResult:
+    """Train the plan's student and return what came of it; `out_dir` then holds the weights.
+
+    `teacher` builds the teacher of a dense signal when its turn has come in this process.
+    Raises: RecipeError, DataError.
+    """
+    if (done := finished(plan)) is not None:
+        return done
+    quiet()
+    ready = _prepare(plan)
+    if ready.train.signal.kind == "dense" and teacher is None:
+        raise RecipeError("train.signal: a dense signal needs a local teacher")
+    shape, args = _arguments(plan, ready)
+    # ZeRO-3 shards what is loaded while this object lives, so the student comes first.
+    model = load_student(plan.base, ready.student, cpu=args.use_cpu)
+    reader = _reader(ready, teacher, args)
+    trainer, progress = _trainer(plan, ready, shape, args, model, reader, listen)
+    _clear_stale(plan, trainer)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(Path(args.output_dir)))
+    result = _result(plan, ready, shape, trainer, progress)
+    if reader is not None:
+        reader.release()
+    _save(plan, ready.tokenizer, trainer, result)
+    return result
+
+
+def _prepare(plan: TrainPlan) -> _Prepared:
+    settings = Train.model_validate(dict(plan.train))
+    check_built(settings)
+    student: Any = TypeAdapter(Student).validate_python(dict(plan.student))
+    tokenizer, generation = load_student_tokenizer(plan.base, student)
+    chat = chat_format.has_chat_template(tokenizer) if plan.chat is None else plan.chat
+    ends = chat_format.end_ids(tokenizer, generation)
+    end_id = chat_format.closing_id(tokenizer, chat=chat, ends=ends)
+    form = RowFormat(tokenizer, chat, end_id, plan.output, settings.max_length)
+    rows = encode_file(Path(plan.rows_path), form)
+    # A small dataset may leave no row for val; its file is empty then.
+    held_out = plan.val_path and Path(plan.val_path).stat().st_size > 0
+    val: EncodedRows | None = None
+    if plan.val_path and held_out:
+        val = encode_file(Path(plan.val_path), form, first_key=len(rows.rows))
+    return _Prepared(settings, student, tokenizer, rows, val)
+
+
+def _arguments(plan: TrainPlan, ready: _Prepared) -> tuple[Shape, Any]:
+    cpu = not torch.cuda.is_available()
+    if ready.train.deepspeed is not None:
+        single_process_environment()
+    rows = len(ready.rows.rows)
+    shape = shape_of(ready.train, rows=rows, processes=launched_processes(), cpu=cpu)
+    args = training_arguments(
+        ready.train,
+        method_of(ready.student),
+        shape,
+        out_dir=Path(plan.out_dir),
+        seed=plan.seed,
+        val=ready.val is not None,
+    )
+    if ready.train.deepspeed is not None and cpu:
+        start_on_cpu()
+    return shape, args
+
+
+def _reader(
+    ready: _Prepared, teacher: Callable[[], TokenTeacher] | None, args: Any
+) -> TokenTeacher | None:
+    """The teacher that reads beside the student, where the signal needs one."""
+    if ready.train.signal.kind == "text" or teacher is None:
+        return None
+    return _whole(teacher, args)
+
+
+def _whole(build: Callable[[], TokenTeacher], args: Any) -> TokenTeacher:
+    """The teacher, its weights whole on every rank also where the student's are sharded."""
+    sharding = getattr(args, "hf_deepspeed_config", None)  # set with DeepSpeed only
+    if sharding is None or not is_stage_3(sharding.config):
+        return build()
+    from transformers.integrations.deepspeed import (
+        set_hf_deepspeed_config,
+        unset_hf_deepspeed_config,
+    )
+
+    unset_hf_deepspeed_config()
+    try:
+        return build()
+    finally:
+        set_hf_deepspeed_config(sharding)
+
+
+def _trainer(
+    plan: TrainPlan,
+    ready: _Prepared,
+    shape: Shape,
+    args: Any,
+    model: Any,
+    reader: TokenTeacher | None,
+    listen: Listener,
+) -> tuple[DistillTrainer, TellProgress]:
+    from transformers.trainer_callback import PrinterCallback
+
+    order = OrderedRows(ready.rows.rows, steps=shape.steps, batch=shape.batch, seed=plan.seed)
+    progress = TellProgress(listen, order.tokens_of_steps(shape.batch))
+    pad = ready.tokenizer.pad_token_id
+    collator = Collator(0 if pad is None else pad)
+    val = ready.val.rows if ready.val else ()
+    signal = None
+    if reader is not None:
+        width = shared_width(ready.tokenizer, reader.tokenizer)
+        rows = [*ready.rows.rows, *val]
+        signal = teacher_logits(reader, width, rows, collator, args.device, visits=len(order))
+    trainer = DistillTrainer(
+        model=model,
+        args=args,
+        train_dataset=order,
+        objective=Objective(ready.train.loss, signal),
+        collator=collator,
+        val=val,
+        callbacks=[progress],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, progress
+
+
+def _clear_stale(plan: TrainPlan, trainer: DistillTrainer) -> None:
+    """Leave in the folder only what an earlier, interrupted training of this very plan wrote."""
+    out = Path(plan.out_dir)
+    stamp = {"digest": plan.digest(), "processes": trainer.args.world_size}
+    if trainer.is_world_process_zero():
+        try:
+            same = json.loads((out / PLAN_FILE).read_text(encoding="utf-8")).get("stamp") == stamp
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            for name in ("checkpoints", "model", "adapter"):
+                shutil.rmtree(out / name, ignore_errors=True)
+            write_json(out / PLAN_FILE, {"stamp": stamp, "plan": plan.as_dict()})
+    trainer.accelerator.wait_for_everyone()
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written whole: its state file is written last."""
+    found = []
+    for path in folder.glob("checkpoint-*"):
+        try:
+            state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        found.append((state["global_step"], str(path)))
+    return max(found)[1] if found else None
+
+
+def _result(
+    plan: TrainPlan,
+    ready: _Prepared,
+    shape: Shape,
+    trainer: DistillTrainer,
+    progress: TellProgress,
+) -> TrainResult:
+    history = trainer.state.log_history
+    if ready.val is not None and not any(
+        "eval_loss" in line and line["step"] == shape.steps for line in history
+    ):
+        trainer.evaluate()
+    losses = [line["loss"] for line in history if "loss" in line]
+    vals = [line["eval_loss"] for line in history if "eval_loss" in line]
+    order: OrderedRows = trainer.train_dataset
+    learnt, share = trainable(trainer.model)
+    return TrainResult(
+        steps=trainer.state.global_step,
+        tokens=sum(order.tokens_of_steps(shape.batch)),
+        supervised_tokens=order.supervised(),
+        loss_first=losses[0],
+        loss_last=losses[-1],
+        val_loss=vals[-1] if vals else None,
+        tokens_per_s=progress.final_tokens_per_s,
+        seconds=progress.seconds,
+        trainable=learnt,
+        trainable_share=share,
+        truncated_rows=ready.rows.truncated,
+        curve=tuple(_point(line) for line in history if "loss" in line or "eval_loss" in line),
+        model_dir=str(
+            Path(plan.out_dir) / ("adapter" if ready.student.method == "lora" else "model")
+        ),
+    )
+
+
+def _point(line: dict[str, float]) -> dict[str, float]:
+    return {key.replace("eval_", "val_"): value for key, value in line.items() if key != "epoch"}
+
+
+def _save(plan: TrainPlan, tokenizer: Any, trainer: DistillTrainer, result: TrainResult) -> None:
+    """Weights, tokenizer and result; under ZeRO-3 every rank gives its shards."""
+    folder = Path(result.model_dir)
+    trainer.save_model(str(folder))
+    if trainer.is_world_process_zero():
+        # The Trainer adds its own settings as a pickle, which nobody needs to load a student.
+        (folder / "training_args.bin").unlink(missing_ok=True)
+        tokenizer.save_pretrained(folder)
+        write_result(plan, result)
+        shutil.rmtree(Path(plan.out_dir) / "checkpoints", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()

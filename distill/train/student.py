@@ -1,0 +1,81 @@
+"""The student as the trainer needs it: loaded in the right precision, with LoRA if asked for."""
+
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from distill.errors import Problem, RecipeError
+from distill.recipe.student import LoraOptions
+from distill.recipe.suggest import did_you_mean
+from teachers.errors import ConfigError
+from teachers.local_loading import load_pretrained, load_tokenizer
+
+_LORA_NAMES = {"alpha": "lora_alpha", "dropout": "lora_dropout"}
+
+
+def load_student_tokenizer(base: str, student: Any) -> tuple[Any, Any]:
+    """The tokenizer of the untrained student, and its generation settings where it has any."""
+    from transformers import GenerationConfig
+
+    try:
+        tokenizer = load_tokenizer(base, trust_remote_code=student.trust_remote_code)
+    except ConfigError as exc:
+        raise _wrong("model", str(exc)) from exc
+    try:
+        return tokenizer, GenerationConfig.from_pretrained(base)
+    except OSError:
+        return tokenizer, None
+
+
+def load_student(base: str, student: Any, *, cpu: bool) -> Any:
+    """The model to train; with LoRA its own weights are frozen and an adapter is put on.
+
+    Raises: RecipeError when it cannot be loaded or the adapter cannot be built.
+    """
+    if student.method not in ("full", "lora"):
+        raise _wrong("method", f"{student.method} is not built yet", "Use full or lora.")
+    # Trained weights stay in float32 and are only computed with in bfloat16, so that small updates
+    # are not rounded away; LoRA's frozen ones need no such care.
+    half = student.method == "lora" and not cpu and torch.cuda.is_bf16_supported()
+    shared = {"trust_remote_code": student.trust_remote_code}
+    options = {"dtype": torch.bfloat16 if half else torch.float32, "use_safetensors": True}
+    try:
+        model, _ = load_pretrained(base, shared | options, shared)
+    except ConfigError as exc:
+        raise _wrong("model", str(exc)) from exc
+    return _with_adapter(model, student.lora) if student.method == "lora" else model
+
+
+def trainable(model: Any) -> tuple[int, float]:
+    """How many parameters are trained, and their share of all."""
+    sizes = [(_size(p), p.requires_grad) for p in model.parameters()]
+    learnt = sum(size for size, trained in sizes if trained)
+    return learnt, learnt / sum(size for size, _ in sizes)
+
+
+def _size(parameter: Any) -> int:
+    # Under ZeRO-3 a parameter is empty outside its own forward pass.
+    size: int = getattr(parameter, "ds_numel", parameter.numel())
+    return size
+
+
+def _with_adapter(model: Any, options: LoraOptions) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    given = {_LORA_NAMES.get(key, key): value for key, value in options.model_dump().items()}
+    known = {field.name for field in fields(LoraConfig)}
+    for key in given:
+        if key not in known:
+            raise _wrong(
+                f"lora.{key}", f"not a key of LoraConfig: {key!r}", did_you_mean(key, known)
+            )
+    try:
+        return get_peft_model(model, LoraConfig(**{"task_type": "CAUSAL_LM", **given}))
+    except (ValueError, TypeError) as exc:
+        raise _wrong("lora", f"peft cannot put the adapter on: {exc}") from exc
+
+
+def _wrong(key: str, found: str, fix: str | None = None) -> RecipeError:
+    problem = Problem(key=f"student.{key}", found=found, fix=fix)
+    return RecipeError("the student cannot be loaded", [problem])

@@ -1,0 +1,113 @@
+"""The teacher's logits for a batch: asked anew at every step, or from states read once.
+
+A small teacher is asked about each row once, before the first step, when the rows come back in
+later steps and its states fit in memory; the head is applied at every step. The rows go through in
+an order and in batches of their own, so that a continued training sees the very same numbers.
+Shapes: B rows, T tokens, N supervised tokens, H hidden, V vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from distill.signals.dense import TokenTeacher
+from distill.train.collate import IGNORED, Collator, EncodedRow
+
+MEMORY_BYTES = 512 * 2**20
+BATCH_TOKENS = 8192
+
+
+class TeacherLogits(Protocol):
+    """What the trainer asks for."""
+
+    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits over the shared vocabulary at the supervised positions of a batch: (N, V)."""
+        ...
+
+
+class LiveTeacher:
+    """Runs the teacher on every batch."""
+
+    def __init__(self, teacher: TokenTeacher, width: int) -> None:
+        self._teacher = teacher
+        self._width = width
+
+    @torch.no_grad()
+    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits over the shared vocabulary at the supervised positions of a batch: (N, V)."""
+        states_NH = _states(self._teacher, inputs)
+        return self._teacher.project(states_NH)[:, : self._width].float()
+
+
+class RememberedTeacher:
+    """Keeps the teacher's states of all rows, one after another."""
+
+    def __init__(
+        self,
+        teacher: TokenTeacher,
+        width: int,
+        rows: Sequence[EncodedRow],
+        collator: Collator,
+        device: torch.device,
+    ) -> None:
+        self._teacher = teacher
+        self._width = width
+        self._places, self._states_NH = _read_all(teacher, rows, collator, device)
+
+    @torch.no_grad()
+    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits over the shared vocabulary at the supervised positions of a batch: (N, V)."""
+        places = [self._places[key] for key in inputs["keys"].tolist()]
+        at_N = torch.cat([torch.arange(place.start, place.stop) for place in places])
+        # A batch that only keeps other ranks company has keys but nothing supervised.
+        at_N = at_N[: int((inputs["labels"] != IGNORED).sum())]
+        states_NH = self._states_NH[at_N.to(self._states_NH.device)]
+        return self._teacher.project(states_NH)[:, : self._width].float()
+
+
+def teacher_logits(
+    teacher: TokenTeacher,
+    width: int,
+    rows: Sequence[EncodedRow],
+    collator: Collator,
+    device: torch.device,
+    *,
+    visits: int,
+) -> TeacherLogits:
+    """The cheaper of the two ways, for rows that `visits` row readings go through."""
+    learnt = sum(row.supervised for row in rows)
+    one = teacher.hidden(torch.zeros(1, 1, dtype=torch.long, device=device), _one(device))
+    if visits < 2 * len(rows) or learnt * one.shape[-1] * one.element_size() > MEMORY_BYTES:
+        return LiveTeacher(teacher, width)
+    return RememberedTeacher(teacher, width, rows, collator, device)
+
+
+@torch.no_grad()
+def _read_all(
+    teacher: TokenTeacher, rows: Sequence[EncodedRow], collator: Collator, device: torch.device
+) -> tuple[dict[int, range], Tensor]:
+    order = sorted(rows, key=lambda row: (len(row.input_ids_T), row.key))
+    places: dict[int, range] = {}
+    parts, filled, start = [], 0, 0
+    while start < len(order):
+        size = max(1, BATCH_TOKENS // len(order[start].input_ids_T))
+        batch = order[start : start + size]
+        inputs = {name: value.to(device) for name, value in collator(batch).items()}
+        parts.append(_states(teacher, inputs))
+        for row in batch:
+            places[row.key] = range(filled, filled + row.supervised)
+            filled += row.supervised
+        start += size
+    return places, torch.cat(parts)
+
+
+def _states(teacher: TokenTeacher, inputs: Mapping[str, Tensor]) -> Tensor:
+    keep_BT = inputs["labels"][:, 1:] != IGNORED
+    states_BTH = teacher.hidden(inputs["input_ids"], inputs["attention_mask"])
+    return states_BTH[:, :-1][keep_BT]
+
+
+def _one(device: torch.device) -> Tensor:
+    return torch.ones(1, 1, dtype=torch.long, device=device)

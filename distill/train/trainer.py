@@ -1,0 +1,179 @@
+"""The one Trainer subclass: cross-entropy and distillation on the supervised tokens.
+
+loss = sum(weight * KD + ce * CE) / supervised tokens of the whole optimiser step (all ranks, all
+accumulation steps). Shapes: B rows, T tokens, V vocabulary, N supervised tokens.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback
+
+from distill.losses.core import per_token_loss
+from distill.progress import Listener, Progress
+from distill.recipe.training import Loss
+from distill.train.collate import IGNORED, Collator, EncodedRow
+from distill.train.supervised_head import SupervisedHead
+from distill.train.teacher_logits import TeacherLogits
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised. Without a teacher the distillation term's weight falls to the text."""
+
+    loss: Loss
+    teacher: TeacherLogits | None = None
+
+    @property
+    def ce_weight(self) -> float:
+        """Weight of the cross-entropy."""
+        return self.loss.ce if self.teacher else self.loss.ce + self.loss.weight
+
+
+class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
+    """transformers.Trainer with the distillation objective, on rows whose order is fixed."""
+
+    def __init__(
+        self, *, objective: Objective, collator: Collator, val: Sequence[EncodedRow], **options: Any
+    ) -> None:
+        super().__init__(data_collator=collator, eval_dataset=val or None, **options)
+        # Says that compute_loss divides by num_items_in_batch. Left to guess from the model's
+        # signature, the Trainer may divide once more, or not at all, without a word.
+        self.model_accepts_loss_kwargs = True
+        self._objective = objective
+        self._head = SupervisedHead(self.model)
+        self._since_log_3 = torch.zeros(3, dtype=torch.float64)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Mapping[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """This micro-batch's share of the step's loss, times the ranks that will average it."""
+        kd, ce, count = self._sums(model, inputs)
+        self._since_log_3 += torch.stack([kd.detach(), ce.detach(), count]).double().cpu()
+        total = self._objective.loss.weight * kd + self._objective.ce_weight * ce
+        items = count if num_items_in_batch is None else num_items_in_batch
+        loss = total / items * self.accelerator.num_processes
+        return (loss, {}) if return_outputs else loss
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: Any = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """The objective and its terms per supervised token, over all validation rows."""
+        model = self.model_wrapped
+        was_training = model.training
+        model.eval()
+        sums_3 = torch.zeros(3, dtype=torch.float64)
+        with torch.no_grad():
+            for batch in self._val_batches(eval_dataset or self.eval_dataset):
+                found = self._sums(model, self._prepare_inputs(batch))
+                sums_3 += torch.stack(found).double().cpu()
+        model.train(was_training)
+        kd, ce = self._per_token(sums_3)
+        metrics = self._terms(kd, ce, metric_key_prefix)
+        loss = self._objective.loss
+        metrics[f"{metric_key_prefix}_loss"] = loss.weight * kd + self._objective.ce_weight * ce
+        self.log(metrics)
+        control = self.control  # type: ignore[has-type]  # transformers is not fully typed
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add both terms, before their weights, to every line of the training loss."""
+        if "loss" in logs:
+            kd, ce = self._per_token(self._since_log_3)
+            logs |= self._terms(kd, ce, "")
+            self._since_log_3 = torch.zeros(3, dtype=torch.float64)
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
+        """Nothing: the count is not reported, and takes a walk over all parameters."""
+        return 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+    def _sums(self, model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over the supervised tokens of KD and CE, and how many there are."""
+        student_NV = self._head.logits(model, inputs)
+        labels_BT = inputs["labels"]
+        targets_N = labels_BT[:, 1:][labels_BT[:, 1:] != IGNORED]
+        ce = cross_entropy(student_NV, targets_N, reduction="sum")
+        kd = torch.zeros_like(ce)
+        if self._objective.teacher is not None:
+            teacher_NV = self._objective.teacher.logits(inputs)
+            shared_NV = student_NV[:, : teacher_NV.shape[1]]
+            kd = per_token_loss(shared_NV, teacher_NV, self._objective.loss).sum()
+        return kd, ce, torch.tensor(len(targets_N), device=ce.device)
+
+    def _terms(self, kd: float, ce: float, prefix: str) -> dict[str, float]:
+        head = f"{prefix}_" if prefix else ""
+        terms = {f"{head}ce_loss": ce}
+        return terms if self._objective.teacher is None else terms | {f"{head}kd_loss": kd}
+
+    def _per_token(self, sums_3: Tensor) -> tuple[float, float]:
+        """KD and CE per supervised token over all ranks."""
+        kd, ce, count = self.accelerator.reduce(sums_3.to(self.args.device)).tolist()
+        return kd / max(count, 1), ce / max(count, 1)
+
+    def _val_batches(self, rows: Sequence[EncodedRow]) -> Iterator[dict[str, Tensor]]:
+        """This rank's batches of similar length; every rank gets as many, the last ones empty."""
+        order = sorted(rows, key=lambda row: (len(row.input_ids_T), row.id))
+        size, ranks = self.args.per_device_eval_batch_size, self.args.world_size
+        for start in range(0, len(order), size * ranks):
+            at = start + self.args.process_index * size
+            mine = order[at : at + size]
+            if mine:
+                yield self.data_collator(mine)
+            else:
+                # ZeRO-3 gathers weights in every forward pass, so no rank may skip one.
+                batch = self.data_collator(order[:1])
+                yield batch | {"labels": torch.full_like(batch["labels"], IGNORED)}
+
+
+class TellProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not fully typed
+    """Tells a listener where the training stands, and keeps the time."""
+
+    def __init__(self, listen: Listener, tokens_of_step: Sequence[int]) -> None:
+        self._listen = listen
+        self._tokens_to = [0]
+        for tokens in tokens_of_step:
+            self._tokens_to.append(self._tokens_to[-1] + tokens)
+        self._from_step = 0
+        self._started = time.perf_counter()
+        self.seconds = 0.0
+        self.final_tokens_per_s = 0.0
+
+    def tokens_per_s(self, step: int) -> float:
+        """Tokens read per second since this process began to train."""
+        elapsed = max(time.perf_counter() - self._started, 1e-9)
+        return (self._tokens_to[step] - self._tokens_to[self._from_step]) / elapsed
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._from_step = state.global_step
+        self._started = time.perf_counter()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop the clock."""
+        self.seconds = time.perf_counter() - self._started
+        self.final_tokens_per_s = self.tokens_per_s(state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Pass the loss on."""
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        figures = {"loss": logs["loss"], "tokens_per_s": self.tokens_per_s(state.global_step)}
+        self._listen(Progress("train", state.global_step, state.max_steps, figures))

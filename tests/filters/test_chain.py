@@ -1,0 +1,90 @@
+"""The chain of filters."""
+
+import asyncio
+from typing import get_args
+
+import pytest
+
+from distill.errors import RecipeError
+from distill.filters.chain import FILTERS, build_chain
+from distill.recipe.filtering import AnyFilter
+from distill.rows.row import Row
+
+
+def test_every_filter_of_the_schema_is_built():
+    """The dictionary's keys are the kinds of the union."""
+    kinds = {spec.model_fields["kind"].default for spec in get_args(AnyFilter)}
+    assert set(FILTERS) == kinds
+
+
+def test_rows_are_sifted_in_id_order_and_survivors_go_on(recipe_of):
+    """Filters run as listed; a dropped row meets no later filter and keeps its verdicts."""
+    recipe = recipe_of({"length": {"words": [2, 9]}}, "duplicate", "refusal")
+    chain = build_chain(recipe, gold=[])
+    rows = [
+        Row("c", {"text": "same words"}),
+        Row("a", {"text": "Same words!"}),
+        Row("b", {"text": "x"}),
+    ]
+    sifted = asyncio.run(chain.sift(rows))
+    assert [(row.id, row.status, row.reason) for row in sifted] == [
+        ("a", "accepted", None),
+        ("b", "rejected", "length:too_short"),
+        ("c", "rejected", "duplicate"),
+    ]
+    assert [[verdict.by for verdict in row.verdicts] for row in sifted] == [
+        ["length", "duplicate", "refusal"],
+        ["length"],
+        ["length", "duplicate"],
+    ]
+    assert sifted[1].score == 1
+    assert chain.order == ["length", "duplicate", "refusal"]
+
+
+def test_a_missing_field_is_a_reason(sift):
+    """A row without the field that a filter reads is dropped and counted, not an error."""
+    [row, other] = sift({"length": {"words": [1, 9]}}, {"other": 1}, {"text": None})
+    assert (row.status, row.reason) == ("rejected", "length:missing_field")
+    assert other.reason == "length:missing_field"
+
+
+def test_rows_that_are_not_accepted_pass_through(recipe_of):
+    """Failed rows come back as they went in."""
+    chain = build_chain(recipe_of("duplicate"), gold=[])
+    failed = Row("a", {}, "failed", "timeout")
+    assert asyncio.run(chain.sift([failed])) == [failed]
+
+
+def test_not_in_gold_is_added_where_there_is_gold(recipe_of):
+    """With data.gold the filter runs unasked, last, and only once."""
+    gold = [{"text": "one two", "label": "a"}]
+    data = {"gold": "gold.jsonl"}
+    assert build_chain(recipe_of("refusal", data=data), gold=gold).order == [
+        "refusal",
+        "not_in_gold",
+    ]
+    assert build_chain(recipe_of("not_in_gold", "refusal", data=data), gold=gold).order == [
+        "not_in_gold",
+        "refusal",
+    ]
+    assert build_chain(recipe_of("refusal"), gold=[]).order == ["refusal"]
+
+
+@pytest.mark.parametrize(
+    ("filter", "said"),
+    [
+        ("pii", "not built yet"),
+        ("length", "no limit"),
+        ({"length": {"words": [5, 2]}}, "allows no row"),
+        ({"length": {"tokens": [1, 2]}}, "tokenizer"),
+        ("regex", "no pattern"),
+        ({"regex": {"match": "("}}, "not a regular expression"),
+        ({"format": {"json_schema": {"type": "nonsense"}}}, "not a JSON Schema"),
+        ("not_in_gold", "no gold rows"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_with_their_place(recipe_of, filter, said):
+    """The message names the key of the recipe and what is wrong."""
+    with pytest.raises(RecipeError, match=said) as caught:
+        build_chain(recipe_of(filter), gold=[])
+    assert caught.value.problems[0].key.startswith("filter.0.")

@@ -1,0 +1,98 @@
+"""Near-duplicate search against brute force."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill.measure.duplicates import NearDuplicates, clusters, normalise, shingles
+
+WORDS = [f"word{number}" for number in range(400)]
+
+
+def jaccard(one: str, other: str) -> float:
+    a, b = shingles(one), shingles(other)
+    return len(a & b) / len(a | b)
+
+
+def texts_with_copies(count: int, seed: int) -> list[str]:
+    """Random texts, a third of them earlier ones with a few words changed."""
+    rng = random.Random(seed)
+    texts: list[str] = []
+    for _ in range(count):
+        if texts and rng.random() < 0.35:
+            words = rng.choice(texts).split()
+            for _ in range(rng.randint(0, 4)):
+                words[rng.randrange(len(words))] = rng.choice(WORDS)
+        else:
+            words = rng.choices(WORDS, k=rng.randint(2, 60))
+        texts.append(" ".join(words))
+    return texts
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.8, 0.95])
+def test_finds_the_pairs_that_brute_force_finds(similarity):
+    """On 500 rows the index names exactly the earlier texts that exact Jaccard names."""
+    texts = texts_with_copies(500, seed=3)
+    sets = [shingles(text) for text in texts]
+    index = NearDuplicates(similarity)
+    pairs = 0
+    for at, text in enumerate(texts):
+        expected = {
+            str(other)
+            for other in range(at)
+            if len(sets[at] & sets[other]) >= similarity * len(sets[at] | sets[other])
+        }
+        assert {id for id, _ in index.all(str(at), text)} == expected
+        index.add(str(at), text)
+        pairs += len(expected)
+    assert pairs > 20
+
+
+def test_find_returns_the_most_similar_and_not_itself():
+    """`find` gives the nearest other text with its similarity."""
+    index = NearDuplicates(0.5)
+    index.add("far", "one two three four five six seven x y")
+    index.add("near", "one two three four five six seven eight x")
+    text = "one two three four five six seven eight nine"
+    index.add("self", text)
+    found = index.find("self", text)
+    assert found is not None
+    assert found[0] == "near"
+    assert found[1] == pytest.approx(jaccard(text, "one two three four five six seven eight x"))
+    assert index.find("new", "nothing of the kind stands here") is None
+
+
+def test_short_texts_are_compared_by_characters():
+    """Texts of fewer than three words still have near-duplicates."""
+    index = NearDuplicates(0.6)
+    index.add("a", "cancel subscription")
+    assert index.find("b", "Cancel subscriptions!") is not None
+    assert index.find("b", "refund please") is None
+    index.add("empty", "")
+    assert index.find("other", "") == ("empty", 1.0)
+
+
+def test_normalise_drops_only_what_does_not_count():
+    """Case, punctuation, width and white space go; symbols, marks and words stay."""
+    assert normalise("  Don't\tPANIC,\nfriend!! ") == "dont panic friend"
+    assert normalise("\uff46ull") == "full"
+    assert normalise("C++ is 2 + 2") == "c++ is 2 + 2"
+    assert normalise("किताब") == "किताब"
+    assert normalise("...") == "..."
+    assert normalise("🙂") != normalise("🙁")
+
+
+@given(st.lists(st.text(alphabet="ab ", max_size=12), max_size=25))
+def test_clusters_are_the_connected_components(texts):
+    """Rows linked by any chain of near-duplicates share the smallest id, and only those."""
+    rows = {f"r{at:02}": text for at, text in enumerate(texts)}
+    found = clusters(rows, 0.6)
+    label = {id: id for id in rows}
+    for _ in rows:
+        for one in rows:
+            for other in rows:
+                if jaccard(rows[one], rows[other]) >= 0.6:
+                    label[one] = label[other] = min(label[one], label[other])
+    assert found == label

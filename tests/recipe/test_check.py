@@ -1,0 +1,258 @@
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill.errors import Problem
+from distill.recipe.check import check
+from distill.recipe.expand import expand
+from distill.recipe.load import load_recipe
+
+Write = Callable[..., Path]
+POOL = "{strategy: label_pool, ask: big}"
+STUDENT = """\
+student: {init: scratch, config: {model_type: llama}, tokenizer: {bpe: 300}}
+train: {lr: 1e-3, steps: 2}
+evaluate: {compare: [hard_labels]}
+"""
+TRAIN = ("split: {train: 0.8, val: 0.2}\n", "split: {train: 0.8, val: 0.2}\n" + STUDENT)
+LOCAL = (
+    "  big: {kind: scripted}",
+    "  big: {kind: scripted}\n  loc: {kind: local, model: some/hub}",
+)
+
+
+def read(path: Path) -> list[tuple[int | None, Mapping[str, Any]]]:
+    """A small reader of JSONL and plain CSV: `check` takes whatever reads data."""
+    lines = path.read_text().splitlines()
+    if path.suffix == ".jsonl":
+        return [(at, json.loads(line)) for at, line in enumerate(lines, 1)]
+    header = lines[0].split(",")
+    return [
+        (at, dict(zip(header, line.split(","), strict=True)))
+        for at, line in enumerate(lines[1:], 2)
+    ]
+
+
+def found(path: Path, environ: Mapping[str, str] | None = None) -> list[Problem]:
+    return check(load_recipe(path), environ or {}, read).problems
+
+
+def test_good_recipes_pass(write: Write) -> None:
+    """A right recipe has no problem, expanded or not, and its filters' order is noted."""
+    recipe = load_recipe(write(TRAIN))
+    for form in (recipe, expand(recipe)):
+        report = check(form, {}, read)
+        assert (report.problems, report.missing_keys) == ([], [])
+        assert report.notes == [
+            "filters, in order: length, refusal, not_in_gold (added: there is gold)"
+        ]
+
+
+def test_without_a_reader_it_says_what_was_not_looked_into(write: Write) -> None:
+    """Without a reader the content of data files is not checked, and a note says so."""
+    report = check(load_recipe(write(("output: label", "output: intent"))), {})
+    assert report.problems == []
+    assert "not looked into: pool, gold" in report.notes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words"),
+    [
+        ("ask: big", "ask: bog", "generate.ask", "Did you mean 'big'"),
+        ("pool.csv", "pol.csv", "data.pool", "Did you mean 'pool.csv'"),
+        ("input: text", "input: body", "data.pool", "no column 'body'"),
+        ("output: label", "output: intent", "data.gold", "no column 'intent'"),
+        ("[billing, bug]", "[billing, crash]", "data.gold", "'bug' on line 2"),
+        ("{pool: pool.csv, gold", "{gold", "data.pool", "nothing to label"),
+        ("- refusal", "- agree: {field: lable}", "filter.1.agree.field", "Did you mean 'label'"),
+        ("- refusal", "- regex", "filter.1.regex", "no pattern"),
+        ("- refusal", "- regex: {match: '['}", "filter.1.regex.match", "regular expression"),
+        ("- refusal", "- length", "filter.1.length", "no bounds"),
+        ("- refusal", "- length: {words: [9, 1]}", "filter.1.length.words", "least and a most"),
+        (
+            "- refusal",
+            "- format: {json_schema: {type: 3}}",
+            "filter.1.format.json_schema",
+            "Schema",
+        ),
+        ("val: 0.2", "val: 0.2, keep_together: [sed]", "split.keep_together.0", "'seed'"),
+        ("bug]}", "bug], prompt: '{{ nope }}'}", "task.prompt", "'nope'"),
+        ("bug]}", "bug], prompt: nope.md}", "task.prompt", "no file"),
+        (POOL, "{fields: {}}", "generate", "nothing is generated"),
+        (POOL, "{strategy: self_instruct, ask: big, accept: 3}", "data.seeds", "no"),
+        (POOL, "{strategy: label_pool}", "generate.ask", "needs a teacher"),
+    ],
+)
+def test_one_problem_with_key_and_place(
+    write: Write, old: str, new: str, key: str, words: str
+) -> None:
+    """Each mistake is found where it stands, with a file and a line."""
+    hits = [problem for problem in found(write((old, new))) if problem.key == key]
+    assert len(hits) == 1
+    assert words in str(hits[0])
+    assert hits[0].file
+    assert hits[0].line
+
+
+@pytest.mark.parametrize(
+    ("field", "key", "words"),
+    [
+        ("a: {render: '{{ b }}'}, b: {render: x}", "a.render", "a later step makes"),
+        ("a: {render: '{{ txet }}'}", "a.render", "Did you mean 'text'"),
+        ("a: {render: '{% if %}'}", "a.render", "not a template"),
+        ("a: {ask: bog, prompt: x}", "a.ask", "no teacher"),
+        ("a: {ask: big, prompt: nope.md}", "a.prompt", "no file"),
+        ("a: {ask: big, prompt: x, choices: lables}", "a.choices", "unknown choices"),
+        ("a: {sample: nope.txt}", "a.sample", "no file"),
+        ("a: {sample: []}", "a.sample", "0 values"),
+        ("a: {sample: seeds}", "a.sample", "no seeds"),
+        ("a: {sample: labels, by: nope}", "a.by", "neither a sampled field"),
+        ("a: {sample: by.yaml, by: b}, b: {sample: labels}", "a.sample", "no entry for 'bug'"),
+        ("a: {sample: by.yaml}", "a.sample", "not a list"),
+        ("a: {python: 'm:f'}", "a.python", "not built yet"),
+    ],
+)
+def test_fields(write: Write, folder: Path, field: str, key: str, words: str) -> None:
+    """A field that cannot be made is found before anybody is asked."""
+    (folder / "by.yaml").write_text("billing: [x]\n")
+    own = f"{{fields: {{{field}, label: {{ask: big, prompt: '{{{{ text }}}}', choices: labels}}}}}}"
+    hits = found(write((POOL, own)))
+    assert [problem.key for problem in hits] == [f"generate.fields.{key}"]
+    assert words in str(hits[0])
+
+
+def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> None:
+    """Templates may name earlier fields and what is recorded beside them."""
+    (folder / "s.jsonl").write_text('{"text": "a"}\n')
+    own = (
+        "{accept: 1, fields: {s: {sample: seeds}, "
+        "label: {ask: big, prompt: '{{ s.text }} {{ s_id }}', votes: 3, truncated: accept}, "
+        "x: {render: '{{ label_votes }} {{ label_p }} {{ label_finish }}'}}}"
+    )
+    assert found(write((POOL, own), ("data: {", "data: {seeds: s.jsonl, "))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        (
+            "kind: classify, input: text, output: label, labels: [billing, bug]",
+            "kind: grounded",
+            "task.kind",
+        ),
+        ("strategy: label_pool", "strategy: evolve", "generate.strategy"),
+        ("ask: big}", "ask: big, probe: 5}", "generate.probe"),
+        ("ask: big}", "ask: big, balance: label}", "generate.balance"),
+        ("- refusal", "- judge: {ask: big}", "filter.1"),
+        ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, kind: classifier}", "student.kind"),
+        ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, method: hosted}", "student.method"),
+        ("steps: 2", "steps: 2, objective: clm", "train.objective"),
+        ("steps: 2", "steps: 2, signal: {kind: topk, from: big}", "train.signal.kind"),
+        ("steps: 2", "steps: 2, loss: {kind: tvd}", "train.loss.kind"),
+        ("steps: 2", "steps: 2, packing: true", "train.packing"),
+        ("steps: 2", "steps: 2, mix: [{data: x, share: 0.1}]", "train.mix"),
+        ("steps: 2", "steps: 2, on_policy: 0.5", "train.on_policy"),
+        ("steps: 2", "steps: 2, early_stop: true", "train.early_stop"),
+        ("hard_labels]", "hard_labels], baselines: [majority, react]", "evaluate.baselines.1"),
+        ("hard_labels]", "hard_labels], learning_curve: [0.5]", "evaluate.learning_curve"),
+        ("hard_labels]", "hard_labels], forgetting: true", "evaluate.forgetting"),
+        ("hard_labels]", "hard_labels], against: other", "evaluate.against"),
+        ("evaluate:", "export: {formats: [gguf]}\nevaluate:", "export.formats"),
+        ("evaluate:", "run: {engine: ray}\nevaluate:", "run.engine"),
+        ("evaluate:", "review: {rows: 3}\nevaluate:", "review"),
+        (
+            "kind: scripted",
+            "kind: openai, model: m, base_url: 'http://h/v1', mode: batch",
+            "teachers.big.mode",
+        ),
+    ],
+)
+def test_not_built_yet(write: Write, old: str, new: str, key: str) -> None:
+    """What the schema takes and this version cannot do is refused in one sentence each."""
+    hits = [
+        problem for problem in found(write(TRAIN, (old, new))) if "not built yet" in problem.found
+    ]
+    assert [problem.key for problem in hits] == [key]
+
+
+def test_signal_needs_one_local_teacher_of_the_same_vocabulary(write: Write) -> None:
+    """A dense signal comes from exactly one local teacher, and the student reads its tokens."""
+    dense = ("steps: 2", "steps: 2, signal: {kind: dense}")
+    assert "local teacher" in str(found(write(TRAIN, dense))[0])
+    assert [p.key for p in found(write(TRAIN, LOCAL, dense))] == ["student.tokenizer"]
+    shared = ("tokenizer: {bpe: 300}", "tokenizer: loc")
+    assert found(write(TRAIN, LOCAL, dense, shared)) == []
+    two = ("task:", "  other: {kind: local, model: x}\ntask:")
+    assert "several" in str(found(write(TRAIN, LOCAL, dense, shared, two))[0])
+    wrong = ("steps: 2", "steps: 2, signal: {kind: dense, from: big}")
+    assert "kind scripted" in str(found(write(TRAIN, LOCAL, wrong, shared))[0])
+    unknown = ("steps: 2", "steps: 2, signal: {kind: dense, from: lok}")
+    assert "'loc'" in str(found(write(TRAIN, LOCAL, unknown, shared))[0])
+
+
+def test_vocabularies_are_compared_where_they_can_be_read(write: Write, folder: Path) -> None:
+    """Two tokenizers of one size and different pieces are told apart."""
+    for name, pieces in (("one", {"a": 0, "b": 1}), ("two", {"a": 0, "c": 1})):
+        (folder / name).mkdir()
+        (folder / name / "tokenizer.json").write_text(json.dumps({"model": {"vocab": pieces}}))
+    local = ("  big: {kind: scripted}", "  big: {kind: scripted}\n  loc: {kind: local, model: one}")
+    dense = ("steps: 2", "steps: 2, signal: {kind: dense}")
+    for name, count in (("one", 0), ("two", 1)):
+        path = write(TRAIN, local, dense, ("tokenizer: {bpe: 300}", f"tokenizer: {name}"))
+        assert len(found(path)) == count
+
+
+def test_confident_labels_need_probabilities(write: Write) -> None:
+    """hard_labels_confident needs votes, a local teacher or log-probabilities."""
+    confident = ("[hard_labels]", "[hard_labels_confident]")
+    assert "no probability" in str(found(write(TRAIN, confident))[0])
+    assert found(write(TRAIN, confident, ("scripted", "scripted, logprobs: 5"))) == []
+    own = "{fields: {label: {ask: big, prompt: x, choices: labels, votes: 3}}}"
+    assert found(write(TRAIN, confident, (POOL, own))) == []
+
+
+def test_keys_and_prices(write: Write) -> None:
+    """Missing keys are kept apart from problems; a USD cap needs a known price."""
+    openai = ("kind: scripted", "kind: openai, model: gpt-4.1")
+    report = check(load_recipe(write(openai)), {}, read)
+    assert report.problems == []
+    assert "export OPENAI_API_KEY" in str(report.missing_keys[0])
+    assert check(load_recipe(write(openai)), {"OPENAI_API_KEY": "x"}, read).missing_keys == []
+    own = "kind: openai, model: x, base_url: 'http://h:1/v1'"
+    capped = ("data:", "budget: {usd: 1}\ndata:")
+    assert "price" in str(found(write(("kind: scripted", own), capped))[0])
+    priced = f"{own}, price: {{input: 0, output: 0}}"
+    report = check(load_recipe(write(("kind: scripted", priced), capped)), {}, read)
+    assert (report.problems, report.missing_keys) == ([], [])
+    pasted = ("kind: scripted", f"{own}, headers_env: {{A: Bearer sk-secret}}")
+    report = check(load_recipe(write(pasted)), {}, read)
+    assert "sk-secret" not in str(report)
+    assert [problem.key for problem in report.problems] == ["teachers.big.headers_env"]
+
+
+def test_teacher_from_a_recipe(write: Write, folder: Path) -> None:
+    """A teacher that another recipe trains needs one that loads, trains, and is not this one."""
+    use = ("tokenizer: {bpe: 300}", "tokenizer: loc")
+    (folder / "t.yaml").write_text("version: 1\nname: t\ntask: {kind: generate}\n")
+    for ref, words in (
+        ("nope.yaml", "no file"),
+        ("t.yaml", "no student"),
+        ("recipe.yaml", "itself"),
+    ):
+        local = (LOCAL[0], LOCAL[1].replace("model: some/hub", f"recipe: {ref}"))
+        assert words in str(found(write(TRAIN, local, use))[0])
+
+
+def test_labels_in_gold_are_listed(write: Write, folder: Path) -> None:
+    """At most three wrong labels are shown, with their lines, and the rest is counted."""
+    rows = [{"text": "a", "label": label} for label in ("bug", "Bug", None, "x", "y", "z")]
+    (folder / "gold.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (problem,) = found(write())
+    assert problem.line == 2
+    assert problem.found.endswith(
+        "'Bug' on line 2; nothing on line 3; 'x' on line 4 and 2 more rows"
+    )
+    assert problem.fix == "Did you mean 'bug'?"
