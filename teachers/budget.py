@@ -19,7 +19,7 @@ from teachers.config import Price
 from teachers.errors import BudgetReached
 from teachers.protocol import Usage
 from teachers.store import Store
-from teachers.writer import Writer
+from teachers.writer import Writer, reading
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spend (
@@ -173,12 +173,7 @@ class Budget:
     def totals(self) -> Totals:
         """What was spent so far, reservations not counted."""
         with self._lock:
-            whole = _Sum()
-            for part in self._sums.values():
-                for name in _Sum.__slots__:
-                    setattr(whole, name, getattr(whole, name) + getattr(part, name))
-            parts = {name: self._sums[name].totals({}) for name in sorted(self._sums)}
-            return whole.totals(parts)
+            return _whole(self._sums)
 
     def close(self) -> None:
         """Commit what is queued and close the file."""
@@ -258,6 +253,34 @@ class Budget:
             )
 
 
+def read_totals(path: Path) -> Totals | None:
+    """What a ledger says was spent, read beside the process that may be writing it.
+
+    None where there is no ledger.
+    """
+    if not path.is_file():
+        return None
+    sums: dict[str, _Sum] = {}
+    with reading(path) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'spend'").fetchone():
+            return None
+        for teacher, state, usd, tokens_in, tokens_out in database.execute(
+            "SELECT teacher, state, usd, input_tokens, output_tokens FROM spend"
+            " WHERE state NOT IN ('refunded', 'reserved')"
+        ):
+            units = None if usd is None else round(usd * _PER_USD)
+            sums.setdefault(teacher, _Sum()).add(state, units, tokens_in, tokens_out)
+    return _whole(sums)
+
+
+def _whole(sums: Mapping[str, _Sum]) -> Totals:
+    whole = _Sum()
+    for part in sums.values():
+        for name in _Sum.__slots__:
+            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+    return whole.totals({name: sums[name].totals({}) for name in sorted(sums)})
+
+
 def _units(price: Price | None, input_tokens: int, output_tokens: int) -> int | None:
     if price is None:
         return None
@@ -279,9 +302,10 @@ def _row(call: Reservation, state: str) -> tuple[Any, ...]:
 
 def _reached(cap: str, limit: float, spent: float, need: float, form: str) -> str:
     shown = [form.format(value) for value in (limit, spent, need, spent + need)]
+    cheaper = "" if cap == "requests" else ", or lower the teacher's max_tokens"
     return (
         f"budget.{cap}: {shown[1]} of {shown[0]} are spent and the next ask may need {shown[2]}. "
-        f"Raise budget.{cap} to {shown[3]} or more, or lower the teacher's max_tokens."
+        f"Raise budget.{cap} to {shown[3]} or more{cheaper}."
     )
 
 

@@ -3,6 +3,7 @@
 Weights are read from safetensors only. Importing this module imports no torch.
 """
 
+import logging
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,10 +47,16 @@ def load_tokenizer(source: str, **options: Any) -> Any:
 
 def quiet() -> None:
     """Turn off the progress bars and notes that transformers prints between our lines."""
-    from transformers.utils import logging
+    from transformers.utils import logging as theirs
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    theirs.disable_progress_bar()
+    theirs.set_verbosity_error()
+    # DeepSpeed, which accelerate imports wherever it is installed, writes its notes on stdout.
+    logging.getLogger("DeepSpeed").addFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def _cannot_load(source: str, exc: Exception) -> str:

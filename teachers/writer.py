@@ -7,11 +7,13 @@ process loses nothing that anybody was told about. Several processes may write t
 import asyncio
 import os
 import queue
+import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from typing import Any
 from teachers.errors import StorageError
 
 LOCK_WAIT_S = 30.0
+SHARED_MEMORY_BYTES = 32_768
+"""What SQLite needs beside a file in WAL mode."""
 MOST_PER_COMMIT = 512
 
 
@@ -55,7 +59,7 @@ class Writer:
         except (OSError, sqlite3.Error) as exc:
             if connection is not None:
                 connection.close()
-            raise self._explain(exc) from None
+            raise storage_error(self.path, exc) from None
         return connection
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -64,7 +68,7 @@ class Writer:
             with self._reads:
                 return self._reader.execute(sql, values).fetchall()
         except sqlite3.Error as exc:
-            raise self._explain(exc) from None
+            raise storage_error(self.path, exc) from None
 
     def submit(self, sql: str, values: Sequence[Any]) -> "Future[None]":
         """Queue one statement; the future is done when it is committed."""
@@ -120,7 +124,7 @@ class Writer:
                 for item in batch:
                     self._settle([item])
                 return
-            _report(batch[0], self._explain(exc))
+            _report(batch[0], storage_error(self.path, exc))
         else:
             for item in batch:
                 _report(item, None)
@@ -136,19 +140,50 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _explain(self, exc: Exception) -> StorageError:
-        folder, text = self.path.parent, str(exc)
-        if "full" in text or "No space" in text:
-            fix = f"No space is left on the disk of {folder}. Free some and run again"
-        elif isinstance(exc, OSError) or "readonly" in text or "unable to open" in text:
-            fix = f"Nothing can be written in {folder}. Make it writable or choose another folder"
-        elif "not a database" in text or "malformed" in text:
-            fix = "It is damaged or no SQLite file. Move it away and run again"
-        elif "locked" in text or "busy" in text:
-            fix = "Another process has held it for too long. Stop that one and run again"
-        else:
-            fix = f"Check the disk of {folder} and run again"
-        return StorageError(f"{self.path}: {text}. {fix}; what was committed is safe.")
+
+def storage_error(path: Path, exc: Exception) -> StorageError:
+    """What to tell about a file that cannot be read or written, with what to do."""
+    folder, text = path.parent, str(exc)
+    # SQLite maps a file that it could not make long enough, and calls that an I/O error.
+    no_room = "disk I/O" in text and shutil.disk_usage(folder).free < SHARED_MEMORY_BYTES
+    if "full" in text or "No space" in text or no_room:
+        fix = f"No space is left on the disk of {folder}. Free some and run again"
+    elif isinstance(exc, OSError) or "readonly" in text or "unable to open" in text:
+        fix = f"Nothing can be written in {folder}. Make it writable or choose another folder"
+    elif "not a database" in text or "malformed" in text:
+        fix = "It is damaged or no SQLite file. Move it away and run again"
+    elif "locked" in text or "busy" in text:
+        fix = "Another process has held it for too long. Stop that one and run again"
+    else:
+        fix = f"Check the disk of {folder} and run again"
+    return StorageError(f"{path}: {text}. {fix}; what was committed is safe.")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads, beside the process that may be writing the file.
+
+    Raises: StorageError when it cannot be read.
+    """
+    try:
+        with closing(_open_to_read(path)) as connection:
+            yield connection
+    except sqlite3.Error as exc:
+        raise storage_error(path, exc) from exc
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return connection
+    except sqlite3.OperationalError:
+        connection.close()
+        if os.access(path.parent, os.W_OK):
+            raise
+    # On a read-only disk WAL cannot be read the usual way; nobody writes there either.
+    return sqlite3.connect(f"{address}&immutable=1", uri=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -11,6 +12,7 @@ from distill.cli import predict, recipe, run, runs
 from distill.cli.output import Output, take_flags
 from distill.errors import DistillError, Problem
 
+INTERRUPTED = 130
 EPILOG = "Every command takes --json, --quiet and --debug, before or after its name."
 
 
@@ -26,50 +28,59 @@ def build_app() -> typer.Typer:
         name="distill",
         help="Turn an expensive large language model into a cheap one that a team can trust.",
         epilog=EPILOG,
-        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_global_options)
+    app.callback(invoke_without_command=True)(_global_options)
     for group in (recipe, run, runs, predict):
         group.register(app)
     return app
 
 
 def _global_options(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and exit.", is_eager=True
-    ),
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object on stdout."),
     quiet: bool = typer.Option(False, "--quiet", help="Print errors only."),
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks."),
 ) -> None:
+    # The three flags are for the help text; take_flags has taken them already.
+    output: Output = context.obj
     if version:
-        print(__version__)
+        output.result({"version": __version__}, __version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
         raise typer.Exit
 
 
 def call(app: typer.Typer, args: Sequence[str], output: Output) -> int:
     """Runs one command and returns its exit code; every error ends here."""
     try:
-        code = app(args=list(args), standalone_mode=False, obj=output, prog_name="distill")
+        with output.own_stdout(), warnings.catch_warnings():
+            if not output.debug:
+                warnings.simplefilter("ignore")  # of libraries, about themselves
+            code = app(args=list(args), standalone_mode=False, obj=output, prog_name="distill")
+        # The parser turns an interrupt into this code.
+        if code == INTERRUPTED:
+            return _interrupted(output)
         return code if isinstance(code, int) else 0
-    except typer.Exit as stop:
-        return stop.exit_code
     except DistillError as error:
         if output.debug:
             traceback.print_exc()
         output.error(error)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        message = (
-            "interrupted; everything answered so far is stored. Run the same command to continue."
-        )
-        output.problems("interrupted", message, [Problem(found=message)])
-        return 130
+        return _interrupted(output)
     except Exception as error:
         return _unexpected(error, output)
+
+
+def _interrupted(output: Output) -> int:
+    found, fix = "interrupted; everything answered so far is stored", "Run the same command again."
+    output.problems("interrupted", f"{found}. {fix}", [Problem(found=found, fix=fix)])
+    return INTERRUPTED
 
 
 def _unexpected(error: Exception, output: Output) -> int:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +25,11 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         self.debug = debug
+        self._stdout = sys.stdout
+
+    def own_stdout(self) -> AbstractContextManager[object]:
+        """With --json, sends whatever libraries print meanwhile to stderr."""
+        return redirect_stdout(sys.stderr) if self.as_json else nullcontext()
 
     def text(self, text: str) -> None:
         """A line for people; nothing with --json or --quiet."""
@@ -34,7 +39,7 @@ class Output:
     def result(self, value: Mapping[str, Any], text: str = "") -> None:
         """The command's result: the JSON object, or its text."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+            print(json.dumps(value, ensure_ascii=False, allow_nan=False), file=self._stdout)
         elif text and not self.quiet:
             print(text)
 
@@ -46,7 +51,7 @@ class Output:
         """Prints what went wrong in the shape that the caller asked for."""
         if self.as_json:
             body = {"kind": kind, "message": message, "problems": [p.as_dict() for p in problems]}
-            print(json.dumps({"error": body}, ensure_ascii=False))
+            print(json.dumps({"error": body}, ensure_ascii=False), file=self._stdout)
             return
         for problem in problems:
             print("error: " + " ".join(str(problem).split()), file=sys.stderr)
@@ -89,7 +94,10 @@ class Display(AbstractContextManager["Display"]):
             bars.console.print(f"{progress.stage}: {progress.note}", markup=False, highlight=False)
             return
         if progress.stage not in self._tasks:
-            self._tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
+            # A new bar is drawn at once, with all its columns.
+            self._tasks[progress.stage] = bars.add_task(
+                progress.stage, total=progress.total, figures=""
+            )
         bars.update(
             self._tasks[progress.stage],
             completed=progress.done,

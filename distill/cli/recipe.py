@@ -1,10 +1,13 @@
 """Commands that read a recipe and spend nothing: recipes, check."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from distill.cli.output import Output
+
+if TYPE_CHECKING:
+    from distill.recipe.schema import Recipe
 
 RecipeArg = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled name.")
@@ -59,15 +62,22 @@ def check(
     if report.missing_keys:
         raise PrerequisiteError(str(report.missing_keys[0]), report.missing_keys)
     if expanded:
-        import yaml
-
-        plain = loaded.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         output.result(
-            {"ok": True, "notes": report.notes, "recipe": loaded.as_dict()},
-            yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).rstrip(),
+            {"ok": True, "notes": report.notes, "recipe": loaded.as_dict()}, _as_yaml(loaded)
         )
         return
     output.result(
         {"ok": True, "notes": report.notes},
         "\n".join([*report.notes, f"{loaded.name}: no problem found"]),
     )
+
+
+def _as_yaml(recipe: "Recipe") -> str:
+    """The recipe as a person would write it: what differs from the defaults."""
+    import yaml
+
+    plain = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for at, spec in enumerate(recipe.filter):
+        options = {name: value for name, value in plain["filter"][at].items() if name != "kind"}
+        plain["filter"][at] = {spec.kind: options} if options else spec.kind
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100).rstrip()

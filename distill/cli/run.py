@@ -8,6 +8,7 @@ import typer
 
 from distill.cli.output import Output
 from distill.cli.recipe import RecipeArg, SetOption
+from distill.errors import Problem, UsageError
 
 RunDirOption = Annotated[
     str | None,
@@ -51,10 +52,13 @@ def generate(
     recipe: RecipeArg,
     run_dir: RunDirOption = None,
     overrides: SetOption = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again what failed in an earlier call.")
+    ] = False,
     yes: YesOption = False,
 ) -> None:
     """Make the dataset only: generate, filter, split."""
-    _walk(context.obj, recipe, overrides, run_dir, "split", yes)
+    _walk(context.obj, recipe, overrides, run_dir, "split", yes, retry_failed=retry_failed)
 
 
 def train(
@@ -67,7 +71,13 @@ def train(
     yes: YesOption = False,
 ) -> None:
     """Train the student, after doing what is missing or stale before it."""
-    _walk(context.obj, recipe, overrides, run_dir, "train", yes, num_processes, hostfile)
+    if hostfile:
+        problem = Problem(
+            found="--hostfile: training on several machines is not built yet",
+            fix="Train on one machine: --num-processes N.",
+        )
+        raise UsageError(str(problem), [problem])
+    _walk(context.obj, recipe, overrides, run_dir, "train", yes, processes=num_processes)
 
 
 def evaluate(
@@ -99,8 +109,9 @@ def _walk(
     run_dir: str | None,
     until: str | None,
     yes: bool,
+    *,
     processes: int | None = None,
-    hostfile: str | None = None,
+    retry_failed: bool = False,
 ) -> None:
     from distill.recipe.load import load_recipe
     from distill.run.directory import RUNS
@@ -117,7 +128,7 @@ def _walk(
             until=until,
             listen=listen,
             processes=processes,
-            hostfile=hostfile,
+            retry_failed=retry_failed,
         )
     output.result({"run_dir": str(folder), **report}, _closing_words(report, folder))
 
@@ -142,6 +153,10 @@ def _closing_words(report: dict[str, Any], folder: Path) -> str:
     lines = []
     if report["metrics"]:
         lines.append(comparison_table(report))
+    filtered = next((entry for entry in report["rows"] if entry["stage"] == "filter"), None)
+    if filtered and not filtered["accepted"]:
+        dropped = ", ".join(f"{name} {count}" for name, count in filtered["reasons"].items())
+        lines.append(f"no row survived the filters ({dropped or 'none was answered'})")
     if report["shortfall"]:
         short = report["shortfall"]
         lines.append(f"shortfall: {short['got']} of {short['accept']} rows. {short['why']}")

@@ -33,9 +33,8 @@ def status(context: typer.Context, run: RunArg) -> None:
         lines.append(f"  {stage['name']:<9} {stage['state']}{figures}")
     cost = found["cost"]
     if cost:
-        lines.append(
-            f"  {cost['requests']} requests, {cost['stored_answers']} stored, {cost['usd']:.4f} USD"
-        )
+        usd = "no known price" if cost["usd"] is None else f"{cost['usd']:.4f} USD"
+        lines.append(f"  {cost['requests']} requests, {cost['stored_answers']} stored, {usd}")
     output.result(found, "\n".join(lines))
 
 

@@ -5,7 +5,7 @@ Same recipe and same answers give the same rows, whatever the order in which ans
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -60,7 +60,7 @@ class Interrupted(Exception):
 
     @property
     def accepted(self) -> int:
-        """Rows accepted in the rounds that were complete."""
+        """Rows accepted, those included that the filters keep of the round that was broken off."""
         return int(self.args[1])
 
     @property
@@ -145,7 +145,8 @@ async def run_generate(
                     listen(tally.progress(target, proposer.ceiling))
         except (BudgetReached, _Stopped) as error:
             cause = error if isinstance(error, BudgetReached) else None
-            raise Interrupted(cause, tally.accepted, tally.filled) from error
+            so_far = tally.accepted + await _accepted_of_part(rows, sift)
+            raise Interrupted(cause, so_far, tally.filled) from error
         watch.finish_round()
         rows.sort(key=lambda row: row.id)
         tally.candidates += rows
@@ -170,13 +171,16 @@ async def _fill_all(
     filler: Filler, proposals: Sequence[Proposal], in_flight: int, stop: Callable[[], bool]
 ) -> AsyncGenerator[Filled, None]:
     """Yields candidates as they are filled; leaves no task behind, however it ends."""
-    waiting = iter(proposals)
+    waiting: Iterator[Proposal] = iter(proposals)
+    reached: BaseException | None = None
     running: set[asyncio.Task[Filled]] = set()
     done: set[asyncio.Task[Filled]] = set()
     try:
         while True:
             while len(running) < in_flight and (proposal := next(waiting, None)) is not None:
                 running.add(asyncio.create_task(filler.fill(proposal)))
+            if not running and reached is not None:
+                raise reached
             if not running:
                 return
             done, running = await asyncio.wait(
@@ -185,11 +189,15 @@ async def _fill_all(
             if stop():
                 raise _Stopped
             errors = [error for task in done if (error := task.exception()) is not None]
-            if errors:
+            if errors and all(isinstance(error, BudgetReached) for error in errors):
+                # What is on its way is paid for, and nothing more is asked.
+                waiting, reached = iter(()), errors[0]
+            elif errors:
                 # A refused key says more than the cap that another ask may have met meanwhile.
                 raise next((error for error in errors if isinstance(error, AuthError)), errors[0])
             for task in done:
-                yield task.result()
+                if task.exception() is None:
+                    yield task.result()
     finally:
         for task in running:
             task.cancel()
@@ -205,6 +213,11 @@ async def _sifted(rows: Sequence[Row], sift: Sift | None) -> list[Row]:
     if [row.id for row in sifted] != [row.id for row in answered]:
         raise RunError(f"the filters took {len(answered)} rows and gave back {len(sifted)} others")
     return sifted
+
+
+async def _accepted_of_part(rows: list[Row], sift: Sift | None) -> int:
+    rows.sort(key=lambda row: row.id)
+    return sum(row.status == "accepted" for row in await _sifted(rows, sift))
 
 
 def _cut(rows: list[Row], target: int | None, accepted: int) -> list[Row]:

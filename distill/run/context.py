@@ -7,7 +7,6 @@ from typing import Any
 
 from distill.progress import Listener, Progress
 from distill.recipe.schema import Recipe
-from distill.rows.row import Row
 from distill.run.directory import RunDirectory
 from distill.run.teachers import TeacherPool
 
@@ -25,9 +24,6 @@ class Context:
     runner: asyncio.Runner
     listen: Listener
     processes: int | None = None
-    hostfile: str | None = None
-    sifted: list[Row] | None = None
-    """Rows with their verdicts, where generation already asked the filters what counts."""
 
     def say(self, stage: str, note: str) -> None:
         """Tells the listener something worth keeping on the screen."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.errors import Problem, RunError, UsageError
+from distill.errors import DataError, Problem, RunError, UsageError
 from distill.rows.atomic import atomic_file
 
 STAGES = ("generate", "filter", "review", "split", "signals", "train", "evaluate", "export")
@@ -93,11 +93,22 @@ class RunDirectory:
             file.write("\n")
 
     def read_json(self, name: str) -> Any:
-        """A JSON file of the run, or None where there is none."""
+        """A JSON file of the run, or None where there is none.
+
+        Raises: DataError when it is damaged.
+        """
+        path = self.root / name
         try:
-            return json.loads((self.root / name).read_text("utf-8"))
+            return json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            problem = Problem(
+                found=f"not the JSON that was written here ({error})",
+                file=str(path),
+                fix="Delete it and run the recipe again: it is written anew.",
+            )
+            raise DataError(str(problem), [problem]) from error
 
 
 def find_run(ref: str) -> RunDirectory:

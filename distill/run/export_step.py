@@ -10,11 +10,11 @@ from distill.rows.row import digest
 from distill.run.context import Context, Outcome
 from distill.run.evaluate_step import answer_tokens
 from distill.run.fingerprint import model_fingerprint
-from distill.run.keys import FORMAT, recipe_hash
+from distill.run.keys import FORMAT, Sources, recipe_hash
 from distill.run.lock import package_versions
 
 
-def export_slice(recipe: Recipe) -> dict[str, Any]:
+def export_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What the exported folder depends on beside the trained student."""
     spec = recipe.export or Export()
     return {

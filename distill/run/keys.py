@@ -5,15 +5,20 @@ and how a stage is carried out. Answers are never part of a key: they come from 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate, text_of
 from distill.recipe.generation import AskField, RenderField, SampleField
 from distill.recipe.schema import Recipe
+from distill.recipe.task import ClassifyTask
 from distill.rows.row import digest
-from teachers.config import TeacherConfig
+from distill.run.fingerprint import model_fingerprint
+from distill.run.packages import local_or_hub
+from teachers.config import LocalTeacher
+from teachers.prices import price_of
 
 FORMAT = 1
 """Raise it when a stage's output for the same key would change."""
@@ -24,13 +29,20 @@ TRANSPORT = {
 }  # fmt: skip
 
 
-def teacher_settings(config: TeacherConfig) -> dict[str, Any]:
+Sources = Mapping[str, str]
+"""Local teacher -> the folder or hub id that it is loaded from."""
+
+
+def teacher_settings(recipe: Recipe, name: str, sources: Sources) -> dict[str, Any]:
     """What decides a teacher's answers, without how it is reached."""
-    return {
-        name: value
-        for name, value in config.model_dump(mode="json").items()
-        if name not in TRANSPORT
+    config = recipe.teachers[name]
+    settings = {
+        key: value for key, value in config.model_dump(mode="json").items() if key not in TRANSPORT
     }
+    if isinstance(config, LocalTeacher) and name in sources:
+        # A teacher that was trained again is another one, though it lies in the same folder.
+        settings["weights"] = model_fingerprint(sources[name])
+    return settings
 
 
 def file_digest(path: Path) -> str:
@@ -67,7 +79,7 @@ def asked_teachers(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def generate_slice(recipe: Recipe) -> dict[str, Any]:
+def generate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What generation depends on; with a target, also on the filters that decide what counts."""
     assert recipe.generate is not None
     plain = recipe.generate.model_dump(mode="json", exclude={"fields", "max_failed", "ask"})
@@ -82,14 +94,14 @@ def generate_slice(recipe: Recipe) -> dict[str, Any]:
         "generate": plain,
         "data": {name: data_digest(recipe, name) for name in ("seeds", "pool", "documents")},
         "teachers": {
-            name: teacher_settings(recipe.teachers[name]) for name in asked_teachers(recipe)
+            name: teacher_settings(recipe, name, sources) for name in asked_teachers(recipe)
         },
-        "filter": filter_slice(recipe) if recipe.generate.accept else None,
+        "filter": filter_slice(recipe, sources) if recipe.generate.accept else None,
     }
 
 
-def filter_slice(recipe: Recipe) -> dict[str, Any]:
-    """What the verdicts depend on."""
+def filter_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
+    """What the verdicts depend on beside the candidates."""
     return {
         "format": FORMAT,
         "filter": [spec.model_dump(mode="json", by_alias=True) for spec in recipe.filter],
@@ -104,15 +116,19 @@ def _counts_tokens(filters: Iterable[Any]) -> bool:
     return any(getattr(spec, "tokens", None) for spec in filters)
 
 
-def split_slice(recipe: Recipe) -> dict[str, Any]:
+def split_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What the dataset's files depend on."""
+    split = recipe.split.model_dump(mode="json") if recipe.split else None
+    return {"format": FORMAT, "seed": recipe.seed, "task": _task(recipe), "split": split}
+
+
+def _task(recipe: Recipe) -> dict[str, Any]:
     task = recipe.task.model_dump(mode="json", by_alias=True)
     task["prompt"] = text_of(recipe, recipe.task.prompt) if recipe.task.prompt else None
-    split = recipe.split.model_dump(mode="json") if recipe.split else None
-    return {"format": FORMAT, "seed": recipe.seed, "task": task, "split": split}
+    return task
 
 
-def train_slice(recipe: Recipe) -> dict[str, Any]:
+def train_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What the students depend on beside the dataset."""
     assert recipe.student is not None
     assert recipe.train is not None
@@ -121,24 +137,62 @@ def train_slice(recipe: Recipe) -> dict[str, Any]:
         "format": FORMAT,
         "seed": recipe.seed,
         "student": recipe.student.model_dump(mode="json", exclude={"price"}),
+        "weights": _student_weights(recipe),
+        "labels": recipe.task.labels if isinstance(recipe.task, ClassifyTask) else None,
         "train": recipe.train.model_dump(
             mode="json", by_alias=True, exclude={"processes", "micro_batch"}
         ),
+        "deepspeed": _deepspeed(recipe),
+        "teachers": {
+            name: teacher_settings(recipe, name, sources)
+            for name in sources
+            if name == recipe.student.tokenizer or recipe.train.signal.kind != "text"
+        },
         "arms": sorted(evaluate.compare) if evaluate else [],
         "seeds": evaluate.seeds if evaluate else 1,
         "confident": evaluate.confident if evaluate else None,
     }
 
 
-def evaluate_slice(recipe: Recipe) -> dict[str, Any]:
+def _student_weights(recipe: Recipe) -> dict[str, str]:
+    """Hashes of the folders and files that the student starts from."""
+    student = recipe.student
+    assert student is not None
+    found = {}
+    if student.model:
+        found["model"] = model_fingerprint(local_or_hub(recipe, student.model))
+    if isinstance(student.config, str):
+        found["config"] = file_digest(locate(recipe, student.config))
+    if isinstance(student.tokenizer, str) and student.tokenizer not in recipe.teachers:
+        found["tokenizer"] = model_fingerprint(local_or_hub(recipe, student.tokenizer))
+    return found
+
+
+def _deepspeed(recipe: Recipe) -> str | None:
+    """Hash of the file that holds DeepSpeed's settings, None where the recipe names none."""
+    assert recipe.train is not None
+    given = recipe.train.deepspeed
+    if not isinstance(given, str) or given in ZERO_STAGES:
+        return None
+    return file_digest(locate(recipe, given))
+
+
+def evaluate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What the figures depend on beside the students."""
     evaluate = recipe.evaluate
+    asked = recipe.generate.fields.items() if recipe.generate else ()
     return {
         "format": FORMAT,
+        "task": _task(recipe),
+        "asked": {name: _field(recipe, spec) for name, spec in asked if isinstance(spec, AskField)},
         "evaluate": evaluate.model_dump(mode="json", exclude={"require"}) if evaluate else None,
         "gold": data_digest(recipe, "gold"),
         "price": recipe.student.model_dump(mode="json")["price"] if recipe.student else None,
-        "teachers": {name: teacher_settings(config) for name, config in recipe.teachers.items()},
+        "prices": {
+            name: price.model_dump() if (price := price_of(config)) else None
+            for name, config in recipe.teachers.items()
+        },
+        "teachers": {name: teacher_settings(recipe, name, sources) for name in recipe.teachers},
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -9,15 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from distill.errors import Problem, RunError
+from distill.errors import (
+    DataError,
+    DistillError,
+    PrerequisiteError,
+    Problem,
+    RecipeError,
+    RunError,
+)
 from distill.progress import Listener, Progress
 from distill.train.launch import launcher_command
-from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished
+from distill.train.plan import TrainPlan, TrainResult, finished
 
+PLAN_FILE = "launch.json"
+"""Not the plan.json that the training itself writes beside it to know its checkpoints by."""
 TEACHER_FILE, FAILURE_FILE, LOG_FILE = "teacher.json", "failure.json", "launch.log"
 MARK = "distill-progress "
 """Begins the lines in which the first process tells where it stands."""
 GRACE_S = 20.0
+KINDS: Mapping[str, type[DistillError]] = {
+    kind.kind: kind for kind in (RecipeError, DataError, PrerequisiteError, RunError)
+}
 
 
 def train_in_processes(
@@ -25,7 +38,7 @@ def train_in_processes(
 ) -> TrainResult:
     """Runs a plan through the launcher and returns its result.
 
-    Raises: RunError with the end of the log when a process fails.
+    Raises: DistillError as the process that failed first told it.
     """
     if (result := finished(plan)) is not None:
         return result
@@ -54,7 +67,7 @@ def train_in_processes(
             raise
     result = finished(plan)
     if code != 0 or result is None:
-        raise _failure(folder, code)
+        raise failure(folder, code)
     return result
 
 
@@ -76,18 +89,21 @@ def _stop(process: "subprocess.Popen[str]") -> None:
             return
 
 
-def _failure(folder: Path, code: int) -> RunError:
-    log = str(folder / LOG_FILE)
+def failure(folder: Path, code: int) -> DistillError:
+    """What the process that failed first said, or how it ended where it said nothing."""
+    log = folder / LOG_FILE
     try:
         told = json.loads((folder / FAILURE_FILE).read_text("utf-8"))
     except (OSError, ValueError):
-        lines = (folder / LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()
-        last = next((line for line in reversed(lines) if "Error" in line), f"exit code {code}")
+        codes = re.findall(r"exitcode *: *(-?\d+)", log.read_text("utf-8", errors="replace"))
+        last = int(codes[-1]) if codes else code
+        how = f"was killed by signal {-last}" if last < 0 else f"ended with exit code {last}"
+        memory = " (often for want of memory)" if last == -signal.SIGKILL else ""
         problem = Problem(
-            found=f"training failed: {last.strip()[:300]}",
-            file=log,
+            found=f"a training process {how}{memory}",
+            file=str(log),
             fix="Run the same command to continue from the last checkpoint.",
         )
         return RunError(str(problem), [problem])
     problems = [Problem(**problem) for problem in told["problems"]]
-    return RunError(told["message"], problems)
+    return KINDS.get(told["kind"], RunError)(told["message"], problems)

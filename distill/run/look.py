@@ -8,6 +8,7 @@ from distill.errors import Problem, UsageError
 from distill.rows.stages import read_stage
 from distill.run.directory import STAGES, RunDirectory
 from distill.run.ledger import events
+from teachers.budget import read_totals
 
 
 def holder(directory: RunDirectory) -> int | None:
@@ -29,22 +30,22 @@ def holder(directory: RunDirectory) -> int | None:
 def status_of(directory: RunDirectory) -> dict[str, Any]:
     """Stages with their state, the cost so far, and who holds the run."""
     lock = directory.read_json("lock.json")
-    report = directory.read_json("report.json")
+    spent = read_totals(directory.ledger)
     pid = holder(directory)
+    past = list(events(directory.ledger))
     stages = []
     for name in STAGES:
         done = directory.done(name)
-        begun = directory.stage(name).is_dir()
+        begun = any(event["stage"] == name for event in past)
         state = "done" if done else "begun" if begun else "not run"
         stages.append({"name": name, "state": state, "counts": dict(done.counts) if done else {}})
-    last = list(events(directory.ledger))[-1:]
     return {
         "name": lock["recipe"]["name"],
         "state": f"running as process {pid}" if pid else "not running",
         "pid": pid,
         "stages": stages,
-        "cost": report["cost"] if report else None,
-        "last_event": last[0] if last else None,
+        "cost": spent.as_dict() if spent else None,
+        "last_event": past[-1] if past else None,
     }
 
 

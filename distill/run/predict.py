@@ -12,11 +12,15 @@ from distill.errors import DataError, Problem, UsageError
 from distill.evaluate.predict import predict_rows
 from distill.progress import Listener, Progress
 from distill.recipe.prompts import TaskPrompt
+from distill.rows.atomic import storage_error
 from distill.rows.readers import read_records
 from distill.run.directory import RunDirectory, find_run
 from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
+from teachers.errors import ConfigError
 
 FACTS = "distill.json"
+ADDED = ("answer", "parsed", "p", "failed")
+"""What a row gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,17 @@ def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicte
     prompt = TaskPrompt.from_dict(facts["prompt"])
     records = read_records(source)
     _require_fields(prompt, records, source)
-    already = _answered(to, records)
-    parsed = sum(bool(row["parsed"]) for row in already)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with to.open("a", encoding="utf-8") as file:
-        parsed += asyncio.run(_answer(folder, facts, prompt, records, len(already), file, listen))
+    try:
+        already = _answered(to, records)
+        parsed = sum(row["parsed"] for row in already)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with to.open("a", encoding="utf-8") as file:
+            at = len(already)
+            parsed += asyncio.run(_answer(folder, facts, prompt, records, at, file, listen))
+    except OSError as error:
+        raise storage_error(error, to) from error
+    except ConfigError as error:
+        raise DataError(str(error)) from error
     return Predicted(len(records), parsed, len(already))
 
 
@@ -122,13 +132,9 @@ def _answered(to: Path, records: Sequence[Mapping[str, Any]]) -> list[dict[str, 
             except ValueError:
                 break
             whole += len(line)
-    fits = len(done) <= len(records) and all(
-        {name: row.get(name) for name in record} == record
-        for row, record in zip(done, records, strict=False)
-    )
-    if not fits:
+    if len(done) > len(records) or not all(map(_answers, done, records)):
         problem = Problem(
-            found="this file answers other rows",
+            found="this file holds something else than answers to these rows",
             file=str(to),
             fix="Delete it, or give another --to.",
         )
@@ -136,3 +142,11 @@ def _answered(to: Path, records: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     with to.open("rb+") as file:
         file.truncate(whole)
     return done
+
+
+def _answers(row: Any, record: Mapping[str, Any]) -> bool:
+    """Whether a line of the output is this record with its answer."""
+    if not isinstance(row, dict) or not isinstance(row.get("parsed"), bool) or "answer" not in row:
+        return False
+    # A column of the record's that has the name of one of ours was written over.
+    return all(row.get(name) == value for name, value in record.items() if name not in ADDED)

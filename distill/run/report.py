@@ -16,6 +16,8 @@ from distill.run.keys import recipe_hash
 from distill.run.ledger import events
 
 SAMPLES = 12
+RUNNING = ("cost_per_1000", "rows_per_s", "tokens_per_row")
+"""Figures of running a system; that one has none needs no sentence."""
 
 
 def write_report(context: Context) -> dict[str, Any]:
@@ -122,6 +124,6 @@ def _why_missing(directory: RunDirectory) -> list[str]:
         f"{system}: no {metric}, {figure['why']}."
         for system, metrics in figures.items()
         for metric, figure in metrics.items()
-        if figure.get("value") is None and metric not in ("cost_per_1000",)
+        if figure.get("value") is None and metric not in RUNNING
     }
     return sorted(reasons)

@@ -16,7 +16,7 @@ from distill.recipe.task import ClassifyTask
 from distill.report.card import DatasetFacts, dataset_card
 from distill.rows.dataset import DatasetRow, write_dataset
 from distill.rows.readers import read_records
-from distill.rows.row import Row, canonical_json
+from distill.rows.row import Row, canonical_json, digest
 from distill.rows.stages import read_stage, write_stage
 from distill.run.context import Context, Outcome
 from distill.run.keys import asked_teachers, recipe_hash
@@ -28,38 +28,38 @@ from distill.split.split import split_rows
 def generate_step(context: Context) -> Outcome:
     """Proposes and fills candidates; with a target, the filters decide what counts."""
     recipe = context.recipe
-    joint = recipe.generate is not None and recipe.generate.accept is not None
-    chain = _chain(context) if joint else None
+    chain = _chain(context) if _joint(recipe) else None
     try:
         made = context.runner.run(
             run_generate(recipe, context.teachers, chain.sift if chain else None, context.listen)
         )
     except Interrupted as stop:
         raise budget_error(context, stop) from stop
-    context.sifted = made.sifted if joint else None
+    if chain is not None:
+        # Kept with the candidates: asked again, a teacher might answer what it once failed to.
+        write_stage(context.directory.stage("filter"), made.sifted)
     write_stage(context.directory.stage("generate"), made.candidates)
     shortfall = asdict(made.shortfall) if made.shortfall else None
-    return Outcome(
-        rows_digest(made.candidates), counts_of(made.candidates), {"shortfall": shortfall}
-    )
+    outputs = digest([rows_digest(made.candidates), rows_digest(made.sifted)])
+    return Outcome(outputs, counts_of(made.candidates), {"shortfall": shortfall})
 
 
 def filter_step(context: Context) -> Outcome:
     """Gives every candidate its verdicts."""
-    joint = context.recipe.generate is not None and context.recipe.generate.accept is not None
-    if joint and context.sifted is None:
-        generate_step(context)  # every answer is in the store; this only decides again
-    if context.sifted is None:
-        answered = [
-            row
-            for row in read_stage(context.directory.stage("generate"))
-            if row.status == "accepted"
-        ]
-        context.sifted = context.runner.run(_chain(context).sift(answered))
-    rows, context.sifted = context.sifted, None
-    write_stage(context.directory.stage("filter"), rows)
-    order = _chain(context).order
-    return Outcome(rows_digest(rows), counts_of(rows), {"order": order})
+    directory, chain = context.directory, _chain(context)
+    if _joint(context.recipe):
+        rows = list(read_stage(directory.stage("filter")))
+    else:
+        candidates = read_stage(directory.stage("generate"))
+        answered = [row for row in candidates if row.status == "accepted"]
+        rows = context.runner.run(chain.sift(answered))
+        write_stage(directory.stage("filter"), rows)
+    return Outcome(rows_digest(rows), counts_of(rows), {"order": chain.order})
+
+
+def _joint(recipe: Recipe) -> bool:
+    """Whether generation and filters go on together until enough rows are accepted."""
+    return recipe.generate is not None and recipe.generate.accept is not None
 
 
 def split_step(context: Context) -> Outcome:
@@ -194,17 +194,33 @@ def _digest_lines(lines: Iterable[str]) -> str:
 def budget_error(context: Context, stop: Interrupted) -> Exception:
     """What to tell when the spending cap was reached, as the recipe's `on_limit` says."""
     recipe = context.recipe
-    wanted = recipe.generate.accept if recipe.generate else None
+    wanted, word = _wanted(recipe)
     spent = context.teachers.budget.totals()
     rest = ""
     if wanted and stop.accepted and spent.usd:
         usd = (wanted - stop.accepted) * spent.usd / stop.accepted
         rest = f"; at this rate the other {wanted - stop.accepted} would cost about {usd:.4g} USD"
     of = f" of {wanted}" if wanted else ""
+    return limit_error(recipe, f"{stop.cause} {stop.accepted}{of} rows are {word} so far{rest}")
+
+
+def _wanted(recipe: Recipe) -> tuple[int | None, str]:
+    """How many rows the run is after, and what has to become of each."""
+    generate = recipe.generate
+    if generate is None or generate.accept is not None:
+        return (generate.accept if generate else None), "accepted"
+    if recipe.data.pool is None:
+        return generate.candidates, "answered"
+    rows = len(read_records(locate(recipe, recipe.data.pool)))
+    return min(rows, generate.candidates or rows), "answered"
+
+
+def limit_error(recipe: Recipe, found: str) -> BudgetPaused | RunError:
+    """The error for a cap that was reached, as `budget.on_limit` says."""
     problem = Problem(
         file=recipe._source,
         key="budget",
-        found=f"{stop.cause}; {stop.accepted}{of} rows are accepted so far{rest}",
+        found=found,
         fix="Raise the cap with --set and run the same command: nothing paid is asked again.",
     )
     kind = BudgetPaused if recipe.budget.on_limit == "pause" else RunError

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distill.errors import Problem, RecipeError
+from distill.errors import Problem, RecipeError, RunError
 from distill.progress import Progress
+from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
@@ -23,9 +24,7 @@ from distill.run.local_models import teacher_builder, teacher_plan
 from distill.run.packages import local_or_hub, tokenizer_source
 from distill.run.rows_steps import require_rows
 from distill.run.students import ask_student
-from distill.train.initialise import make_student
 from distill.train.plan import TrainPlan, TrainResult
-from distill.train.stage import train
 
 CONFIDENT = "hard_labels_confident"
 
@@ -66,11 +65,14 @@ def train_step(context: Context) -> Outcome:
         "training": training_summary(results["student"][0]),
         "curves": {name: list(found[0].curve) for name, found in results.items()},
     }
-    return Outcome(digest([rates, _weights(context, models["student"])]), {}, details)
+    trained = [context.directory.model(ref) for name in models for ref in models[name]]
+    return Outcome(digest([rates, list(models), _weights(trained)]), {}, details)
 
 
 def initial_student(context: Context, seed: int) -> str:
     """The untrained student of one seed: the same for every arm, and what `student_before` is."""
+    from distill.train.initialise import make_student
+
     recipe = context.recipe
     student = recipe.student
     assert student is not None
@@ -98,6 +100,8 @@ def arms(context: Context) -> list[Arm]:
     rows = context.directory.dataset / "train.jsonl"
     plain = recipe.train.model_dump(mode="json", by_alias=True)
     plain["steps"], plain["epochs"] = _steps(recipe, _count(rows)), None
+    if isinstance(recipe.train.deepspeed, str) and recipe.train.deepspeed not in ZERO_STAGES:
+        plain["deepspeed"] = str(locate(recipe, recipe.train.deepspeed).resolve())
     found = [Arm("student", rows, plain, teacher_plan(recipe, context.sources))]
     hard = {**plain, "signal": {"kind": "text"}}
     for name in recipe.evaluate.compare if recipe.evaluate else ():
@@ -108,18 +112,36 @@ def arms(context: Context) -> list[Arm]:
 
 def search_rate(
     context: Context, arm: Arm, base: str, seed: int
-) -> tuple[float | None, list[dict[str, float]]]:
+) -> tuple[float | None, list[dict[str, Any]]]:
     """The learning rate that does best on val, and what each of them scored."""
     rates = arm.train["lr"]
     if not isinstance(rates, list):
         return rates, []
     if len(rates) == 1:
         return float(rates[0]), []
+    _require_val(context)
     scored = []
     for rate in rates:
-        result = train_one(context, arm, base, seed, rate)
-        scored.append({"lr": rate, "score": val_score(context, result)})
-    return max(scored, key=lambda found: found["score"])["lr"], scored
+        result = _train(context, arm, base, seed, rate)
+        # A rate that is too high for a number is only a bad rate; the others may do.
+        scored.append(
+            {"lr": rate, "score": val_score(context, result) if _finite(result) else None}
+        )
+    best = max(scored, key=lambda found: -math.inf if found["score"] is None else found["score"])
+    return best["lr"], scored
+
+
+def _require_val(context: Context) -> None:
+    path = context.directory.dataset / "val.jsonl"
+    if path.is_file() and path.stat().st_size:
+        return
+    problem = Problem(
+        file=context.recipe._source,
+        key="train.lr",
+        found="several rates are compared on val, and val holds no row",
+        fix="Give `split` a share of val and enough rows, or one rate.",
+    )
+    raise RecipeError(str(problem), [problem])
 
 
 def val_score(context: Context, result: TrainResult) -> float:
@@ -142,7 +164,27 @@ def val_score(context: Context, result: TrainResult) -> float:
 
 
 def train_one(context: Context, arm: Arm, base: str, seed: int, rate: float | None) -> TrainResult:
-    """One training; one that has already finished with the same plan is not done again."""
+    """One training; one that has already finished with the same plan is not done again.
+
+    Raises: RunError when its loss is no number.
+    """
+    result = _train(context, arm, base, seed, rate)
+    if not _finite(result):
+        problem = Problem(
+            file=context.recipe._source,
+            key="train.lr",
+            found=f"the training of {arm.name} diverged: its loss is {result.loss_last}",
+            fix="Lower train.lr.",
+        )
+        raise RunError(str(problem), [problem])
+    return result
+
+
+def _finite(result: TrainResult) -> bool:
+    return math.isfinite(result.loss_last) and math.isfinite(result.val_loss or 0.0)
+
+
+def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None) -> TrainResult:
     recipe, directory = context.recipe, context.directory
     named = "default" if rate is None else f"{rate:g}"
     val = directory.dataset / "val.jsonl"
@@ -156,6 +198,7 @@ def train_one(context: Context, arm: Arm, base: str, seed: int, rate: float | No
         seed=seed,
         arm=arm.name,
         output=recipe.task.output,
+        weights=_weights([base, arm.teacher["source"]] if arm.teacher else [base]),
     )
 
     def listen(progress: Progress) -> None:
@@ -168,6 +211,8 @@ def train_one(context: Context, arm: Arm, base: str, seed: int, rate: float | No
     )
     if processes > 1 or arm.train["deepspeed"] is not None:
         return train_in_processes(plan, arm.teacher, processes, listen)
+    from distill.train.stage import train
+
     return train(plan, teacher_builder(arm.teacher), listen)
 
 
@@ -229,5 +274,5 @@ def _folder(context: Context) -> Path:
     return context.directory.stage("train")
 
 
-def _weights(context: Context, models: Sequence[str]) -> list[str]:
-    return [model_fingerprint(context.directory.model(ref)) for ref in models]
+def _weights(models: Sequence[str]) -> list[str]:
+    return [model_fingerprint(source) for source in models]

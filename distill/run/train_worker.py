@@ -5,12 +5,14 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from distill.errors import DistillError
+from distill.errors import DistillError, Problem, RunError
 from distill.progress import Progress, silent
-from distill.run.launch import FAILURE_FILE, MARK, TEACHER_FILE
+from distill.run.launch import FAILURE_FILE, LOG_FILE, MARK, TEACHER_FILE
 from distill.run.local_models import teacher_builder
 from distill.train.plan import TrainPlan
 from distill.train.stage import train
@@ -28,10 +30,23 @@ def main() -> None:
     try:
         train(plan, teacher_builder(teacher), _tell if first else silent)
     except DistillError as error:
-        if first:
-            told = {"message": error.message, "problems": [p.as_dict() for p in error.problems]}
-            path.with_name(FAILURE_FILE).write_text(json.dumps(told), "utf-8")
+        _leave_word(path, error.kind, error.message, error.problems)
         sys.exit(error.exit_code)
+    except Exception as error:
+        said = f"training failed: {type(error).__name__}: {error}"
+        fix = f"More of it: {path.with_name(LOG_FILE)}"
+        _leave_word(path, RunError.kind, said, [Problem(found=" ".join(said.split()), fix=fix)])
+        raise
+
+
+def _leave_word(path: Path, kind: str, message: str, problems: Sequence[Problem]) -> None:
+    """Tells the run what went wrong; the first process that fails is the one that knows."""
+    told = {"kind": kind, "message": message, "problems": [p.as_dict() for p in problems]}
+    with (
+        suppress(FileExistsError),
+        path.with_name(FAILURE_FILE).open("x", encoding="utf-8") as file,
+    ):
+        json.dump(told, file)
 
 
 def _tell(progress: Progress) -> None:

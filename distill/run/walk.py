@@ -32,10 +32,10 @@ from distill.run.packages import require_extras
 from distill.run.report import write_report
 from distill.run.teachers import TeacherPool
 from teachers.errors import (
-    AuthError,
     BudgetReached,
     ConfigError,
     MissingKey,
+    MissingPackage,
     StorageError,
     TeacherError,
 )
@@ -48,7 +48,7 @@ class Step:
     name: str
     follows: tuple[str, ...]
     """Stages whose outputs it reads."""
-    slice: Callable[[Recipe], dict[str, Any]]
+    slice: Callable[[Recipe, keys.Sources], dict[str, Any]]
     """What it depends on beside those."""
     work: Callable[[Context], Outcome]
 
@@ -69,8 +69,17 @@ STEPS = {
 def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
     """The stages that a recipe has, in order, up to and including `until`.
 
-    Raises: UsageError for a stage that does not exist or that the recipe does not have.
+    Raises: UsageError for a stage that does not exist or that the recipe does not have, RecipeError
+    where nothing makes rows.
     """
+    if recipe.generate is None:
+        problem = Problem(
+            file=recipe._source,
+            key="generate",
+            found="nothing makes rows, so there is nothing to run",
+            fix="Give `generate`, for example {strategy: label_pool, ask: TEACHER}.",
+        )
+        raise RecipeError(str(problem), [problem])
     wanted = ["generate", "filter", "split"]
     if recipe.student and recipe.train:
         wanted += ["train", "export"]
@@ -95,10 +104,11 @@ def run_recipe(
     until: str | None = None,
     listen: Listener = silent,
     processes: int | None = None,
-    hostfile: str | None = None,
+    retry_failed: bool = False,
 ) -> dict[str, Any]:
     """Runs or continues a recipe and returns its report.
 
+    `retry_failed` asks again what failed in an earlier call.
     Raises: DistillError; see distill.errors for what each kind means.
     """
     recipe = expand(recipe)
@@ -106,8 +116,11 @@ def run_recipe(
     stages = stages_of(recipe, until)
     require_extras(recipe, stages)
     directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
-    with held(directory), _readable_errors(directory):
+    with held(directory), _readable_errors(recipe, directory):
         _write_recipe(recipe, directory)
+        before = directory.done("generate")
+        if retry_failed and before and before.counts["failed"]:
+            directory.reopen("generate")
         sources = teacher_sources(
             recipe,
             directory,
@@ -115,9 +128,7 @@ def run_recipe(
             lambda made, where: run_recipe(made, run_dir=where, listen=listen),
         )
         with TeacherPool(recipe, directory.ledger, sources) as teachers, asyncio.Runner() as runner:
-            context = Context(
-                recipe, directory, teachers, sources, runner, listen, processes, hostfile
-            )
+            context = Context(recipe, directory, teachers, sources, runner, listen, processes)
             try:
                 for name in stages:
                     bring_up_to_date(context, STEPS[name])
@@ -153,7 +164,7 @@ def bring_up_to_date(context: Context, step: Step) -> None:
     """Does a stage again unless its done.json carries today's key."""
     directory = context.directory
     inputs = {name: done.outputs for name in step.follows if (done := directory.done(name))}
-    key = digest([step.name, inputs, step.slice(context.recipe)])
+    key = digest([step.name, inputs, step.slice(context.recipe, context.sources)])
     before = directory.done(step.name)
     if before and before.key == key:
         context.listen(Progress(step.name, 1, 1, note="up to date"))
@@ -185,7 +196,8 @@ def _write_recipe(recipe: Recipe, directory: RunDirectory) -> None:
 class _readable_errors:
     """Turns what teachers and the disk raise into errors that say what to do."""
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, recipe: Recipe, directory: RunDirectory) -> None:
+        self._recipe = recipe
         self._directory = directory
 
     def __enter__(self) -> None:
@@ -194,28 +206,38 @@ class _readable_errors:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, DistillError):
             return
-        if (readable := readable_error(error, self._directory)) is not None:
+        if (readable := readable_error(error, self._recipe, self._directory)) is not None:
             raise readable from error
 
 
-def readable_error(error: BaseException, directory: RunDirectory) -> DistillError | None:
+def readable_error(
+    error: BaseException, recipe: Recipe, directory: RunDirectory
+) -> DistillError | None:
     """What a user is told of an error from below, None where it is a fault of ours."""
     again = "Run the same command to continue; nothing paid is asked again."
+    told = str(error).rstrip(". ")
     match error:
         case MissingKey():
-            return PrerequisiteError(str(error))
-        case AuthError():
-            return RunError(f"{error}. {again}")
+            return PrerequisiteError(told)
+        case MissingPackage():
+            return PrerequisiteError(told)
         case BudgetReached():
-            return RunError(f"{error}. Raise the cap (--set budget...=). {again}")
-        case TeacherError():
-            return RunError(f"{error}. {again}")
-        case ConfigError():
-            return RecipeError(str(error))
+            return rows_steps.limit_error(recipe, told)
         case StorageError():
-            return RunError(f"{error}. {again}")
+            return RunError(told)
+        case TeacherError():
+            return _run_error(told, again)
+        case ConfigError():
+            return RecipeError(told)
         case OSError() if error.filename or error.errno:
-            where = str(error.filename or directory.root)
-            problem = Problem(found=str(error.strerror or error), file=where, fix=again)
-            return RunError(str(problem), [problem])
+            where = Path(str(error.filename or directory.root))
+            return _run_error(str(error.strerror or error), again, where)
+        case _ if "No space left" in told:
+            # safetensors reports a full disk in an exception of its own.
+            return _run_error("the disk is full", f"Free some space. {again}", directory.root)
     return None
+
+
+def _run_error(found: str, fix: str, file: Path | None = None) -> RunError:
+    problem = Problem(found=found, file=str(file) if file else None, fix=fix)
+    return RunError(str(problem), [problem])

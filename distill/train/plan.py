@@ -5,7 +5,7 @@ No torch here.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class TrainPlan:
     """The task's output field: a row whose `<output>_finish` is `length` is not closed."""
     chat: bool | None = None
     """Absent: whether the tokenizer has a chat template."""
+    weights: Sequence[str] = ()
+    """Hashes of the weights behind `base` and the teacher: the same folder may hold others."""
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain data."""
@@ -45,7 +47,7 @@ class TrainPlan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "TrainPlan":
         """The plan from its plain data."""
-        return cls(**data)
+        return cls(**{**data, "weights": tuple(data.get("weights", ()))})
 
     def write(self, path: Path) -> None:
         """Write the plan where a training process reads it."""

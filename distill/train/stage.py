@@ -32,6 +32,7 @@ from distill.train.teacher_logits import teacher_logits
 from distill.train.trainer import DistillTrainer, Objective, TellProgress
 from teachers import chat_format
 from teachers.local_loading import quiet
+from teachers.threads import fit_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def train(
     # ZeRO-3 shards what is loaded while this object lives, so the student comes first.
     model = load_student(plan.base, ready.student, cpu=args.use_cpu)
     reader = _reader(ready, teacher, args)
+    if reader is None:  # a teacher is the larger one, and has chosen already
+        fit_threads(model.num_parameters())
     trainer, progress = _trainer(plan, ready, shape, args, model, reader, listen)
     _clear_stale(plan, trainer)
     trainer.train(resume_from_checkpoint=_last_checkpoint(Path(args.output_dir)))

@@ -16,7 +16,7 @@ from distill.signals.dense import TokenTeacher
 from distill.train.collate import IGNORED, Collator, EncodedRow
 
 MEMORY_BYTES = 512 * 2**20
-BATCH_TOKENS = 8192
+BATCH_TOKENS = 4096
 
 
 class TeacherLogits(Protocol):

@@ -21,7 +21,10 @@ def _run(plan, tmp_path, teacher, processes):
     path = tmp_path / f"{Path(plan.out_dir).name}.json"
     plan.write(path)
     command = launcher_command(path, processes)
-    command = [*command[: command.index(WORKER) - 1], str(Path(__file__).with_name("zero_worker.py"))]
+    command = [
+        *command[: command.index(WORKER) - 1],
+        str(Path(__file__).with_name("zero_worker.py")),
+    ]
     env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*command, str(path), teacher],

@@ -1,0 +1,33 @@
+"""What is not installed is told before anything is paid, with the line to type."""
+
+import sys
+
+import pytest
+
+from distill.errors import PrerequisiteError
+from distill.recipe.load import load_recipe
+from distill.run.packages import needed_extras
+from distill.run.walk import run_recipe, stages_of
+
+
+def test_a_base_install_cannot_train(project, workdir, monkeypatch):
+    """Exit 3 with the extras by name, before anything is written or asked."""
+    recipe = load_recipe(project.write_project(workdir, student=True))
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    with pytest.raises(PrerequisiteError, match="torch") as caught:
+        run_recipe(recipe)
+    assert caught.value.exit_code == 3
+    assert caught.value.problems[0].fix == "Type: pip install 'distill-kit[train,evaluate]'"
+    assert not (workdir / "runs").exists()
+    # The dataset can be made all the same.
+    assert run_recipe(recipe, until="split")["rows"][-1]["accepted"] == 35
+
+
+def test_extras_follow_from_the_stages(project, workdir):
+    """Only stages that are run ask for their extra; a local teacher needs one from the start."""
+    recipe = load_recipe(project.write_project(workdir, student=True))
+    assert needed_extras(recipe, stages_of(recipe)) == ["train", "evaluate"]
+    assert needed_extras(recipe, stages_of(recipe, "train")) == ["train"]
+    assert needed_extras(recipe, stages_of(recipe, "split")) == []
+    local = load_recipe(workdir / "recipe.yaml", ["teachers.big={kind: local, model: some/model}"])
+    assert needed_extras(local, stages_of(local, "filter")) == ["train"]

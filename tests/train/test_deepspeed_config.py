@@ -1,0 +1,54 @@
+"""DeepSpeed's settings from the recipe's short form."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from distill.errors import RecipeError
+from distill.train.deepspeed_config import deepspeed_config, is_stage_3
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_a_stage_name_is_enough(stage):
+    """Batch sizes and precision are left to transformers; stage 3 gives whole weights back."""
+    config = deepspeed_config(f"zero{stage}", cpu=False)
+    assert config["zero_optimization"]["stage"] == stage
+    assert config["train_micro_batch_size_per_gpu"] == "auto"
+    assert "optimizer" not in config
+    assert is_stage_3(config) == (stage == 3)
+    assert config["zero_optimization"].get("stage3_gather_16bit_weights_on_model_save", False) == (
+        stage == 3
+    )
+
+
+def test_on_a_cpu_nothing_is_compiled():
+    """The optimizer is torch's own, also where the file names none."""
+    assert deepspeed_config("zero2", cpu=True)["optimizer"]["params"]["torch_adam"] is True
+
+
+def test_files_and_mappings_stay_as_they_are(tmp_path):
+    """What is written wins over what we would fill in."""
+    given = {"zero_optimization": {"stage": 1}, "gradient_clipping": 0.5, "fp16": {"enabled": True}}
+    (tmp_path / "ds.json").write_text(json.dumps(given))
+    for source in (given, str(tmp_path / "ds.json")):
+        config = deepspeed_config(source, cpu=False)
+        assert config["gradient_clipping"] == 0.5
+        assert "bf16" not in config
+    assert given["zero_optimization"] == {"stage": 1}
+
+
+@pytest.mark.parametrize("given", ["zero4", "missing.json"])
+def test_anything_else_is_refused(given):
+    """The message says what may stand there."""
+    with pytest.raises(RecipeError) as caught:
+        deepspeed_config(given, cpu=True)
+    assert "zero3" in caught.value.problems[0].allowed
+
+
+def test_the_plan_side_needs_no_torch():
+    """Plan, defaults, launcher and DeepSpeed's settings load without the training extra."""
+    modules = "plan, defaults, launch, deepspeed_config"
+    code = f"import sys; from distill.train import {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
