@@ -35,6 +35,15 @@ def run(
 
     Raises: DistillError; its `exit_code` is the one that the command would have.
     """
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
     from distill.run.walk import run_recipe
 
-    return run_recipe(recipe, run_dir=run_dir, until=until)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run_recipe(recipe, run_dir=run_dir, until=until)
+    # A notebook has a loop of its own, in which no second one can run.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run_recipe, recipe, run_dir=run_dir, until=until).result()

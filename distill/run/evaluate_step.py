@@ -10,7 +10,7 @@ from distill.evaluate.answers import Answered, answer_rows
 from distill.evaluate.metrics import Price, majority_answers
 from distill.evaluate.stage import SystemResult, combine, measure
 from distill.measure.intervals import Figure
-from distill.progress import Progress
+from distill.progress import Listener, Progress
 from distill.recipe.files import text_of
 from distill.recipe.generation import AskField
 from distill.recipe.prompts import TaskPrompt, teacher_prompt
@@ -45,14 +45,16 @@ class MeasuredSet:
 def evaluate_step(context: Context) -> Outcome:
     """Asks every system about every held-out row and works out the figures."""
     sets = measured_sets(context)
+    asking = Asking(context.listen, len(sets) * systems_asked(context))
     measured: dict[str, dict[str, list[dict[str, Figure]]]] = {part.name: {} for part in sets}
     first_answers: dict[str, Sequence[Answered]] = {}
     for part in sets:
-        for name, results in system_results(context, part).items():
+        for name, results in system_results(context, part, asking).items():
             figures = [measure(context.recipe.task, result, part.expected) for result in results]
             measured[part.name][name] = figures
             if part is sets[0] and results[0].answers is not None:
                 first_answers[name] = results[0].answers
+    asking.finish()
     found = combine(measured)
     lead = measured[found.metrics_on] if found.metrics_on else {}
     details = {
@@ -85,18 +87,45 @@ def measured_sets(context: Context) -> list[MeasuredSet]:
     ]
 
 
-def system_results(context: Context, part: MeasuredSet) -> dict[str, list[SystemResult]]:
+@dataclass(slots=True)
+class Asking:
+    """Tells which system is being asked, and how many are left."""
+
+    listen: Listener
+    total: int
+    done: int = 0
+
+    def tell(self, what: str) -> None:
+        """Says who is asked next."""
+        self.listen(Progress("evaluate", self.done, self.total, {"asking": what}))
+        self.done += 1
+
+    def finish(self) -> None:
+        """Says that everybody was asked."""
+        self.listen(Progress("evaluate", self.total, self.total))
+
+
+def systems_asked(context: Context) -> int:
+    """How many systems are asked about each set: the teacher, and every student of every seed."""
+    trained = context.directory.done("train")
+    students = sum(map(len, trained.details["models"].values())) if trained else 0
+    return students + (measured_teacher(context.recipe) is not None)
+
+
+def system_results(
+    context: Context, part: MeasuredSet, asking: Asking
+) -> dict[str, list[SystemResult]]:
     """What every system said about one set: SYSTEM -> one result per seed."""
     recipe = context.recipe
     results: dict[str, list[SystemResult]] = {}
-    if (teacher := teacher_result(context, part)) is not None:
+    if (teacher := teacher_result(context, part, asking)) is not None:
         results["teacher"] = [teacher]
     trained = context.directory.done("train")
     models: Mapping[str, Sequence[str]] = trained.details["models"] if trained else {}
     for name, folders in models.items():
         results[name] = []
-        for place, folder in enumerate(folders):
-            _tell(context, f"{part.name}: {name}", place, len(folders))
+        for folder in folders:
+            asking.tell(f"{part.name}: {name}")
             results[name].append(
                 student_result(context, part, name, context.directory.model(folder))
             )
@@ -130,15 +159,21 @@ def student_result(context: Context, part: MeasuredSet, name: str, folder: str) 
     return SystemResult(name, answers, figures, seconds, rate)
 
 
-def teacher_result(context: Context, part: MeasuredSet) -> SystemResult | None:
+def measured_teacher(recipe: Recipe) -> str | None:
+    """The teacher that is measured beside the student: who wrote the labels, or gave the signal."""
+    named = teacher_prompt(recipe)
+    return named[0] if named else signal_teacher(recipe)
+
+
+def teacher_result(context: Context, part: MeasuredSet, asking: Asking) -> SystemResult | None:
     """What the teacher says about one set, asked as it was asked for the dataset."""
     recipe = context.recipe
-    named = teacher_prompt(recipe)
-    name = named[0] if named else signal_teacher(recipe)
+    name = measured_teacher(recipe)
     if name is None:
         return None
+    named = teacher_prompt(recipe)
     prompts = teacher_prompts(recipe, part, named[1] if named else None)
-    _tell(context, f"{part.name}: teacher", 0, 1)
+    asking.tell(f"{part.name}: teacher")
     started = time.monotonic()
     answers = context.runner.run(
         answer_rows(
@@ -236,7 +271,3 @@ def refuse_below(recipe: Recipe, report: Mapping[str, Any]) -> None:
             )
     if problems:
         raise RunError(str(problems[0]), problems)
-
-
-def _tell(context: Context, what: str, done: int, total: int) -> None:
-    context.listen(Progress("evaluate", done, total, {"asking": what}))

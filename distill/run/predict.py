@@ -14,6 +14,7 @@ from distill.progress import Listener, Progress
 from distill.recipe.prompts import TaskPrompt
 from distill.rows.atomic import storage_error
 from distill.rows.readers import read_records
+from distill.rows.writers import write_records
 from distill.run.directory import RunDirectory, find_run
 from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
 from teachers.errors import ConfigError
@@ -21,6 +22,7 @@ from teachers.errors import ConfigError
 FACTS = "distill.json"
 ADDED = ("answer", "parsed", "p", "failed")
 """What a row gets."""
+TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def student_folder(ref: str) -> Path:
 def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicted:
     """Writes every row of a file with `answer`, `parsed` and `p` added; an existing output goes on.
 
+    The answers are JSON lines, which can be continued; for a .csv or .parquet they are turned into
+    that once all are there.
     Raises: UsageError, DataError, PrerequisiteError.
     """
     folder = student_folder(ref)
@@ -62,13 +66,17 @@ def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicte
     prompt = TaskPrompt.from_dict(facts["prompt"])
     records = read_records(source)
     _require_fields(prompt, records, source)
+    lines = to.with_name(f"{to.name}.part.jsonl") if to.suffix in TABLES else to
     try:
-        already = _answered(to, records)
+        already = _answered(lines, records)
         parsed = sum(row["parsed"] for row in already)
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with to.open("a", encoding="utf-8") as file:
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        with lines.open("a", encoding="utf-8") as file:
             at = len(already)
             parsed += asyncio.run(_answer(folder, facts, prompt, records, at, file, listen))
+        if lines != to:
+            write_records(to, read_records(lines))
+            lines.unlink()
     except OSError as error:
         raise storage_error(error, to) from error
     except ConfigError as error:

@@ -173,7 +173,7 @@ def test_a_missed_requirement(project, workdir):
     """A student under `evaluate.require` fails the run, exit 1; the report is there."""
     recipe = project.write_project(workdir, rows=16, student=True)
     project.change(recipe, "compare: [hard_labels]", "require: {accuracy: 0.99}")
-    project.change(recipe, "steps: 20", "steps: 1")
+    project.change(recipe, "steps: 60", "steps: 1")
     told(project.command("run", recipe), 1, "evaluate.require.accuracy", "at least 0.99")
     assert project.command("report", "tiny", "--json").json["metrics"]["student"]
 
@@ -226,7 +226,7 @@ def test_a_full_disk(project, workdir, size):
 def test_a_disk_that_is_full_while_training(project, workdir):
     """Weights that cannot be written end the run in one line too, and the rows are kept."""
     recipe = project.write_project(workdir, rows=16, student=True)
-    project.change(recipe, "steps: 20", "steps: 1")
+    project.change(recipe, "steps: 60", "steps: 1")
     project.change(recipe, "hidden_size: 16", "hidden_size: 256")
     assert project.command("generate", recipe, "--quiet").code == 0
     with mounted(workdir / "runs/tiny/stages/06-train", "size=64k"):

@@ -66,7 +66,7 @@ def test_train_evaluate_and_export(project, workdir):
     """Each does what is missing before it, and nothing after it."""
     recipe = project.write_project(workdir, rows=16, student=True)
     project.change(recipe, "compare: [hard_labels]", "compare: []")
-    project.change(recipe, "steps: 20", "steps: 2")
+    project.change(recipe, "steps: 60", "steps: 2")
     trained = project.command("train", recipe, "--json").json
     assert (trained["training"]["steps"], trained["metrics"]) == (2, None)
     assert "more_data" in project.command("report", "tiny", "--json").json["verdict"]["say"]

@@ -108,6 +108,8 @@ def until_up():
                     return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.2)
-        raise AssertionError(f"{url} did not answer in {timeout} s\n{log.read_text('utf-8')[-3000:]}")
+        raise AssertionError(
+            f"{url} did not answer in {timeout} s\n{log.read_text('utf-8')[-3000:]}"
+        )
 
     return wait

@@ -246,7 +246,7 @@ def assert_paid_once(found, undisturbed, killed):
 
 
 def killed_at(moment, folder, address, start):
-    """Runs until the server has counted so many requests, then kills; whether it was still alive."""
+    """Runs until the server has counted so many requests, then kills; whether it still lived."""
     log = folder / "killed.log"
     command = [sys.executable, "-m", "distill.cli.main", "generate", "recipe.yaml"]
     with log.open("w") as file, start(*command, cwd=folder, stdout=file, stderr=file) as process:

@@ -34,7 +34,9 @@ def answers(stories260k):
 
     async def ask_all():
         adapter = LocalAdapter(config, "stories")
-        asks = [Ask(user(text), sample=n, allow_truncated=True) for text in OPENINGS for n in (0, 1)]
+        asks = [
+            Ask(user(text), sample=n, allow_truncated=True) for text in OPENINGS for n in (0, 1)
+        ]
         try:
             return await asyncio.gather(*(adapter.ask(ask) for ask in asks))
         finally:

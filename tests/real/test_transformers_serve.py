@@ -67,9 +67,8 @@ def test_fifty_answers_from_a_server_of_others(folder, asked):
     """Every opening is continued, each within its 40 tokens, and every token is accounted for."""
     assert asked.code == 0, asked.err
     report = asked.report
-    assert [(part["stage"], part["in"], part["accepted"]) for part in report["rows"]][0] == (
-        "generate", ROWS, ROWS
-    )  # fmt: skip
+    generate = report["rows"][0]
+    assert (generate["stage"], generate["in"], generate["accepted"]) == ("generate", ROWS, ROWS)
     cost = report["cost"]
     assert (cost["requests"], cost["stored_answers"], cost["unknown"]) == (ROWS, 0, 0)
     # One character is one token here, and the prompt has a token for its beginning.

@@ -50,7 +50,7 @@ student:
   tokenizer: {bpe: 300}
   config: {model_type: llama, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
            num_attention_heads: 2, max_position_embeddings: 64}
-train: {batch: 8, steps: 20, lr: 2.0e-2, max_length: 64}
+train: {batch: 8, steps: 60, lr: 2.0e-2, max_length: 64}
 evaluate: {on: [gold, val], baselines: [majority, zero_shot], compare: [hard_labels]}
 export: {license: mit}
 """

@@ -10,7 +10,7 @@ from teachers.scripted.server import Faults
 
 ROWS = 300
 IN_FLIGHT = 16
-KILLS = 5
+KILLS = 4
 
 
 def wait_for(met, seconds=30.0):

@@ -7,6 +7,7 @@ import pytest
 
 from distill.errors import DataError, UsageError
 from distill.progress import silent
+from distill.rows.readers import read_records
 from distill.run.predict import predict_file
 
 
@@ -72,3 +73,13 @@ def test_what_cannot_be_answered_is_told(trained, tmp_path, student, rows, error
     with pytest.raises((UsageError, DataError), match=error):
         predict_file(student, Path(rows), tmp_path / "out.jsonl", silent)
     assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_can_be_asked_for(trained, tmp_path, suffix):
+    """A .csv or .parquet holds the same answers, and nothing else is left behind."""
+    out, plain = tmp_path / f"out{suffix}", tmp_path / "out.jsonl"
+    predict_file("tiny", Path("gold.jsonl"), out, silent)
+    predict_file("tiny", Path("gold.jsonl"), plain, silent)
+    assert [row["answer"] for row in read_records(out)] == [row["answer"] for row in lines(plain)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, plain.name])
