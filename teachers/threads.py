@@ -3,8 +3,8 @@
 import os
 
 TINY = 2_000_000
-"""Parameters. Below this an operation takes less time than its threads need to meet: with both cores
-of a busy machine taken, two threads were 14 to 21 times slower than one on a 0.08M student."""
+"""Parameters. Below this an operation takes less time than its threads need to meet: with both
+cores of a machine taken, two threads were 14 to 21 times slower than one on a 0.08M student."""
 
 
 def fit_threads(parameters: int) -> None:

@@ -72,7 +72,7 @@ def _column(values: Sequence[Any]) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    if value is None or isinstance(value, int | float) and not isinstance(value, bool):
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     return _safe(_text(value))
 
