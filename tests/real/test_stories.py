@@ -117,6 +117,8 @@ def test_both_arms_had_the_same_rows_and_steps(folder, report):
             "dense", "text"
         )  # fmt: skip
         for plan in (student, text):
+            # The first fingerprint is the untrained student's, the other one the teacher's.
+            plan["weights"] = plan["weights"][:1]
             del plan["out_dir"], plan["arm"]
         assert student == text
 
