@@ -20,6 +20,12 @@ FailureKind = Literal[
 
 RETRYABLE: frozenset[str] = frozenset({"rate_limit", "server", "timeout", "network"})
 
+PAID: frozenset[str] = frozenset(
+    {"parse", "schema", "empty", "truncated", "content_filter", "context_overflow"}
+)
+"""Failures whose answer was paid for, or that the prompt decides: a resume would pay again for the
+same. `--retry-failed` does it all the same."""
+
 
 class TeacherError(RuntimeError):
     """One ask failed. Args: kind, message, retry_after_s, answer, maybe_billed."""

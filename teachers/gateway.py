@@ -15,7 +15,7 @@ from teachers import effective
 from teachers.budget import Budget, Reservation
 from teachers.check import check_answer, corrected
 from teachers.config import TeacherConfig
-from teachers.errors import ConfigError, FailureKind, TeacherError
+from teachers.errors import PAID, ConfigError, FailureKind, TeacherError
 from teachers.keys import ask_key
 from teachers.limits import Limits
 from teachers.prices import cost_usd, price_of
@@ -41,6 +41,8 @@ class _Known(NamedTuple):
     answer: Answer | None
     attempt: int = 0
     last: Record | None = None
+    over: bool = False
+    """`last` is a failure that is not asked again."""
 
 
 class Gateway:
@@ -58,6 +60,7 @@ class Gateway:
         store: Store | None = None,
         budget: Budget | None = None,
         backoff_s: float = 1.0,
+        retry_failed: bool = False,
     ) -> None:
         self._adapter = adapter
         self._config = _identified(config, adapter)
@@ -65,6 +68,7 @@ class Gateway:
         self._store = store
         self._budget = budget
         self._backoff_s = backoff_s
+        self._retry_failed = retry_failed
         self._price = price_of(config)
         if budget is not None and budget.caps.usd is not None and self._price is None:
             raise ConfigError(
@@ -98,6 +102,8 @@ class Gateway:
         known = self._look_up(ask)
         if known.answer is not None:
             return self._free(ask, known.answer)
+        if known.over and known.last is not None and known.last.failure is not None:
+            raise TeacherError(known.last.failure, known.last.message or known.last.failure)
         self._stop_if_refused()
         flight, joined = self._board(ask, known)
         assert flight.task is not None
@@ -130,11 +136,14 @@ class Gateway:
             answer = record.usable(ask.allow_truncated) if record else None
             if answer is not None:
                 return _Known(answer)
-            if record is None or record.failure not in ("parse", "schema"):
+            if record is None:
                 return _Known(None, attempt, last)
+            if record.failure not in ("parse", "schema"):
+                over = record.failure in PAID and not self._retry_failed
+                return _Known(None, attempt, record if over else last, over)
             last = record
-        # Every re-ask was used up in an earlier run: begin again.
-        return _Known(None)
+        # Every re-ask was used up in an earlier run.
+        return _Known(None) if self._retry_failed else _Known(None, 0, last, over=True)
 
     def _attempts(self) -> int:
         # Without a reminder in the prompt and without chance, the same words come back.

@@ -23,10 +23,19 @@ class TeacherPool(Mapping[str, Teacher]):
     """The run's teachers, each built when it is first asked for.
 
     `sources` maps the name of a local teacher to the folder or hub id that it is loaded from.
+    `retry_failed` asks again where an earlier answer could not be used.
     """
 
-    def __init__(self, recipe: Recipe, ledger: Path, sources: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        ledger: Path,
+        sources: Mapping[str, str],
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self._recipe = recipe
+        self._retry_failed = retry_failed
         self._sources = sources
         self._gateways: dict[str, Gateway] = {}
         caps = Caps(recipe.budget.usd, recipe.budget.requests, recipe.budget.tokens)
@@ -56,7 +65,12 @@ class TeacherPool(Mapping[str, Teacher]):
         try:
             adapter = build_adapter(self._keyed(name, config), name, source=self._sources.get(name))
             return Gateway(
-                adapter, self._keyed(name, config), name=name, store=self.store, budget=self.budget
+                adapter,
+                self._keyed(name, config),
+                name=name,
+                store=self.store,
+                budget=self.budget,
+                retry_failed=self._retry_failed,
             )
         except MissingPackage as error:
             raise PrerequisiteError(str(error)) from error

@@ -127,7 +127,8 @@ def run_recipe(
             listen,
             lambda made, where: run_recipe(made, run_dir=where, listen=listen),
         )
-        with TeacherPool(recipe, directory.ledger, sources) as teachers, asyncio.Runner() as runner:
+        pool = TeacherPool(recipe, directory.ledger, sources, retry_failed=retry_failed)
+        with pool as teachers, asyncio.Runner() as runner:
             context = Context(recipe, directory, teachers, sources, runner, listen, processes)
             try:
                 for name in stages:

@@ -139,7 +139,7 @@ def test_an_abandoned_call_is_finished_and_kept(scripted_server, openai_config, 
 def test_cut_and_filtered_answers_are_recorded_not_served(
     handled, reply, openai_config, gateway, question, store, finish
 ):
-    """They fail, stay on record, and the next run asks again."""
+    """They fail, stay on record and are not paid for again unless that is asked for."""
     sent = []
 
     async def handle(request):
@@ -149,15 +149,20 @@ def test_cut_and_filtered_answers_are_recorded_not_served(
     async def main():
         async with handled(handle) as url:
             teacher = gateway(openai_config(url))
-            with pytest.raises(TeacherError) as caught:
-                await teacher.ask(question())
+            kinds = []
+            for _ in range(2):
+                with pytest.raises(TeacherError) as caught:
+                    await teacher.ask(question())
+                kinds.append(caught.value.kind)
             counts = store.counts()
-            answer = await teacher.ask(question())
             await teacher.close()
-            return caught.value.kind, counts, answer.finish
+            retrying = gateway(openai_config(url), retry_failed=True)
+            answer = await retrying.ask(question())
+            await retrying.close()
+            return kinds, counts, answer.finish
 
     kind = {"length": "truncated"}.get(finish, finish)
-    assert asyncio.run(main()) == (kind, {kind: 1}, "stop")
+    assert asyncio.run(main()) == ([kind, kind], {kind: 1}, "stop")
     assert len(sent) == 2
 
 
@@ -238,6 +243,30 @@ def test_reasks_end(handled, reply, openai_config, gateway, question):
 
     assert asyncio.run(main()) == ["schema", "schema"]
     assert sent == [0, 1, 1, 1, 0, 1]
+
+
+def test_used_up_reasks_are_remembered(handled, reply, openai_config, gateway, question):
+    """A later run fails at once, with the same words; `retry_failed` begins again."""
+    sent = []
+
+    async def handle(request):
+        sent.append(1)
+        return reply('{"n": "one"}')
+
+    async def main():
+        async with handled(handle) as url:
+            told = []
+            for retry in (False, False, True):
+                teacher = gateway(openai_config(url), retry_failed=retry)
+                with pytest.raises(TeacherError) as caught:
+                    await teacher.ask(question(schema=SCHEMA))
+                told.append((caught.value.kind, str(caught.value), len(sent)))
+                await teacher.close()
+            return told
+
+    first, second, third = asyncio.run(main())
+    assert first == second == ("schema", first[1], 3)
+    assert third == ("schema", first[1], 6)
 
 
 def test_rate_limit_storm_is_waited_out(scripted_server, openai_config, gateway, question, gather):
