@@ -159,13 +159,13 @@ def running_figures(
 
 
 def majority_answers(train_labels: Sequence[str], count: int) -> list[Answered]:
-    """The constant guess: the commonest label of train (of equals the first in order), free."""
+    """The constant guess: the commonest label of train (of equals the first in order)."""
     if not train_labels:
         raise DataError("the majority baseline needs at least one training row")
     counts = Counter(train_labels)
     label = min(counts, key=lambda name: (-counts[name], name))
     share = counts[label] / len(train_labels)
-    return [Answered(text=label, p=share, cost_usd=0.0) for _ in range(count)]
+    return [Answered(text=label, p=share) for _ in range(count)]
 
 
 def _cost(answers: Sequence[Answered], seconds: float | None, price: Price | None) -> Figure:

@@ -4,8 +4,11 @@ Thresholds, in the order in which they are tried:
     dataset_only   nothing was trained
     fix_labels     on gold the teacher is under 0.7, or no better than the student's constant guess
     not_worth_it   the student does not beat itself before training, or always guessing one label
-    more_data      nothing was measured, or the teacher is above the student's interval
-    ship           the student is within its interval of the teacher, or there is none to trail
+    more_data      nothing was measured, or the student is under the teacher's interval
+    ship           the student is inside the teacher's interval or above, or there is none to trail
+
+The student's own interval is not what it is held against its teacher with: over few seeds it is so
+wide that it would call almost any student as good.
 """
 
 from collections.abc import Mapping
@@ -101,15 +104,14 @@ def _against_teacher(lines: Mapping[str, _Line], measure: str) -> dict[str, str]
     mine = f"{measure} {student.value:.3f}, {_interval(student)}"
     if teacher is None:
         return _say("ship", f"The student has {mine}; no teacher was measured beside it.{cheaper}")
-    if _passes(teacher, student, measure):
+    theirs = f"{teacher.value:.3f}, {_interval(teacher)}"
+    if _trails(student, teacher, measure):
         return _say(
             "more_data",
-            f"The student ({mine}) trails the teacher ({teacher.value:.3f}) by more than its "
-            f"interval; more rows, or a larger student, should close the gap.{cheaper}",
+            f"The student ({mine}) trails the teacher ({theirs}); more rows, or a larger student, "
+            f"should close the gap.{cheaper}",
         )
-    return _say(
-        "ship", f"The student ({mine}) is as good as the teacher ({teacher.value:.3f}).{cheaper}"
-    )
+    return _say("ship", f"The student ({mine}) is as good as the teacher ({theirs}).{cheaper}")
 
 
 def _cheaper(lines: Mapping[str, _Line], measure: str) -> str:
@@ -129,11 +131,11 @@ def _reaches(other: _Line, student: _Line, measure: str) -> bool:
     return other.value >= student.low
 
 
-def _passes(other: _Line, student: _Line, measure: str) -> bool:
-    """Whether the other is better than the better end of the student's interval."""
+def _trails(student: _Line, teacher: _Line, measure: str) -> bool:
+    """Whether the student is worse than the worse end of the teacher's interval."""
     if measure in LOWER_IS_BETTER:
-        return other.value < student.low
-    return other.value > student.high
+        return student.value > teacher.high
+    return student.value < teacher.low
 
 
 def _line(metrics: Mapping[str, Any], system: str, measure: str) -> _Line | None:

@@ -23,7 +23,7 @@ def test_without_training_the_dataset_is_the_result() -> None:
 
 
 def test_a_student_as_good_as_its_teacher_ships() -> None:
-    """Within its interval of the teacher, and better than before, the student ships."""
+    """Inside the teacher's interval, and better than before, the student ships."""
     found = verdict(report(teacher=0.95, student=0.94, student_before=0.2, majority=0.2))
     assert found["say"] == "ship"
     assert "0.940" in found["because"]
@@ -31,8 +31,15 @@ def test_a_student_as_good_as_its_teacher_ships() -> None:
 
 
 def test_a_student_that_trails_its_teacher_needs_more_data() -> None:
-    """A teacher above the student's interval asks for more data."""
+    """A student under the teacher's interval asks for more data."""
     assert verdict(report(teacher=0.95, student=0.8, student_before=0.2))["say"] == "more_data"
+
+
+def test_an_uncertain_student_is_not_as_good_as_its_teacher() -> None:
+    """A student whose few seeds spread widely still trails when it is under the teacher's interval."""
+    found = report(teacher=0.95, student=0.86, student_before=0.2)
+    found["metrics"]["student"]["accuracy"] = figure(0.86, half=0.13)
+    assert verdict(found)["say"] == "more_data"
 
 
 def test_a_bad_teacher_is_mended_first() -> None:
