@@ -7,14 +7,17 @@ from distill.recipe.findings import Findings
 from distill.recipe.generation import Generate, PythonField
 from distill.recipe.schema import Evaluate, Recipe
 from distill.recipe.student import Student
-from distill.recipe.training import LaterLoss, SparseSignal, Train
+from distill.recipe.training import SparseSignal, Train
 from teachers.config import LocalTeacher, OpenAITeacher
 
 BUILT_STRATEGIES = ("label_pool", "self_instruct")
 BUILT_FILTERS = (
     "length", "regex", "format", "refusal", "duplicate", "near_duplicate", "not_in_gold", "agree",
 )  # fmt: skip
-BUILT_LOSSES = ("forward_kl", "reverse_kl", "jsd")
+BUILT_LOSSES = (
+    "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
+    "sampled_reverse_kl",
+)  # fmt: skip
 BUILT_SIGNALS = ("text", "dense")
 BUILT_TASKS = ("classify", "extract", "generate")
 BUILT_BASELINES = ("zero_shot", "majority")
@@ -86,7 +89,7 @@ def _train(train: Train | None) -> Iterator[Unbuilt]:
         yield "train.objective", f"the objective {train.objective}", "distill"
     if isinstance(train.signal, SparseSignal):
         yield "train.signal.kind", f"the signal {train.signal.kind}", ", ".join(BUILT_SIGNALS)
-    if isinstance(train.loss, LaterLoss):
+    if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
     for key in ("packing", "mix", "on_policy", "early_stop"):
         # on_policy: 0 is said on purpose and means what is built.

@@ -8,6 +8,7 @@ from distill.errors import RecipeError
 from distill.recipe.check_fields import known_teacher
 from distill.recipe.files import folder_of, locate, missing_folder
 from distill.recipe.findings import Findings
+from distill.recipe.loss_pairs import SIGNALS, refuse, warnings
 from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.student import BuildTokenizer, Student
@@ -35,6 +36,7 @@ def check_train(recipe: Recipe, findings: Findings) -> None:
         findings.add("generate", "there are no rows to train on", None, "Give `generate`.")
     if isinstance(train.deepspeed, str) and train.deepspeed not in ZERO_STAGES:
         _file(recipe, "train.deepspeed", train.deepspeed, ZERO_STAGES, findings)
+    _loss(train, findings)
     if isinstance(train.signal, DenseSignal):
         _dense(recipe, train.signal, findings)
     elif train.signal.kind == "text" and "loss" in train.model_fields_set:
@@ -85,6 +87,20 @@ def _file(
             return
         allowed = f"{', '.join(names)}, or a path relative to the recipe"
         findings.add(key, f"no file {ref!r}", allowed, did_you_mean(ref, names))
+
+
+def _loss(train: Train, findings: Findings) -> None:
+    """Notes a loss that its signal cannot give, and one that is probably not meant."""
+    loss, signal = train.loss, train.signal.kind
+    if reason := refuse(loss, signal):
+        allowed = ", ".join(kind for kind in SIGNALS if not refuse(loss, kind))
+        found = f"{loss.kind} cannot be computed from the signal {signal}: {reason}"
+        fix = "Take another signal or another loss."
+        findings.add("train.loss", found, allowed or None, fix)
+    elif loss.kind == "sampled_reverse_kl" and not train.on_policy:
+        found = "sampled_reverse_kl is estimated on tokens that the student writes"
+        findings.add("train.on_policy", found, "above 0, up to 1", "Set train.on_policy: 1.")
+    findings.notes += warnings(loss)
 
 
 def _text_only(train: Train, findings: Findings) -> None:

@@ -51,6 +51,7 @@ class _Loss(Model):
     temperature: float = Field(default=1.0, gt=0)
     """Of the loss, not of sampling. Value and gradient are NOT multiplied by temperature**2."""
     tail: Literal["ghost"] = "ghost"
+    """Of top-k targets: all tokens outside the teacher's k are one token more. A lower bound."""
 
 
 class ForwardKL(_Loss):
@@ -75,25 +76,72 @@ class JSD(_Loss):
     """Divide by beta (1 - beta), which makes the value continuous at both ends."""
 
 
-class LaterLoss(_Loss):
-    """A loss whose name is reserved; `check` refuses it until it is built."""
+class SkewKL(_Loss):
+    """KL(teacher || alpha teacher + (1 - alpha) student). Ko et al. 2024, arXiv:2402.03898."""
 
-    kind: Literal[
-        "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl", "sampled_reverse_kl", "verdict"
-    ]
-    alpha: float | None = None
+    kind: Literal["skew_kl"]
+    alpha: float = Field(default=0.1, gt=0, lt=1)
+    """The teacher's share of the mixture; the value stays under -log(alpha)."""
+
+
+class SkewReverseKL(_Loss):
+    """KL(student || (1 - alpha) teacher + alpha student). Ko et al. 2024, arXiv:2402.03898."""
+
+    kind: Literal["skew_reverse_kl"]
+    alpha: float = Field(default=0.1, gt=0, lt=1)
+    """The student's share of the mixture; the value stays under -log(alpha)."""
+    detached: bool = False
+    """Hold the mixture's student part fixed in the gradient, as DistiLLM-2 does
+    (arXiv:2503.07067). The gradient is then not that of the value."""
+
+
+class TVD(_Loss):
+    """Total variation distance. Wen et al. 2023, arXiv:2307.15190."""
+
+    kind: Literal["tvd"]
+
+
+class AdaptiveKL(_Loss):
+    """Forward and reverse KL, weighted per token by where student and teacher differ.
+
+    Wu et al. 2024, arXiv:2404.02657.
+    """
+
+    kind: Literal["adaptive_kl"]
+    head: float = Field(default=0.5, gt=0, lt=1)
+    """The head is what is left of the teacher when its least likely tokens, up to this much mass,
+    are taken off as the tail."""
+
+
+class SampledReverseKL(_Loss):
+    """KL(student || teacher) estimated from tokens that the student itself wrote (signal `token`).
+
+    Schulman 2020, "Approximating KL divergence" (k1); Gu et al. 2023, arXiv:2306.08543.
+    """
+
+    kind: Literal["sampled_reverse_kl"]
+
+
+class VerdictLoss(_Loss):
+    """The allowed scores of a judge, against the teacher's distribution or the vote shares."""
+
+    kind: Literal["verdict"]
+    form: Literal["kl", "cdf", "expected"] = "kl"
+    """kl: KL(target || student) over the scores. cdf: squared distance of the cumulative
+    distributions, for ordered scores (Hou et al. 2016, arXiv:1611.05916). expected: squared error
+    of the expected score (Chiang et al. 2025, arXiv:2503.04381)."""
 
 
 Loss = Annotated[
     Annotated[ForwardKL, Tag("forward_kl")]
     | Annotated[ReverseKL, Tag("reverse_kl")]
     | Annotated[JSD, Tag("jsd")]
-    | Annotated[LaterLoss, Tag("skew_kl")]
-    | Annotated[LaterLoss, Tag("skew_reverse_kl")]
-    | Annotated[LaterLoss, Tag("tvd")]
-    | Annotated[LaterLoss, Tag("adaptive_kl")]
-    | Annotated[LaterLoss, Tag("sampled_reverse_kl")]
-    | Annotated[LaterLoss, Tag("verdict")],
+    | Annotated[SkewKL, Tag("skew_kl")]
+    | Annotated[SkewReverseKL, Tag("skew_reverse_kl")]
+    | Annotated[TVD, Tag("tvd")]
+    | Annotated[AdaptiveKL, Tag("adaptive_kl")]
+    | Annotated[SampledReverseKL, Tag("sampled_reverse_kl")]
+    | Annotated[VerdictLoss, Tag("verdict")],
     Discriminator(kind_of("forward_kl")),
 ]
 

@@ -28,7 +28,7 @@ from distill.train.launch import launched_processes
 from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished, write_json, write_result
 from distill.train.rows import EncodedRows, RowFormat, encode_file
 from distill.train.student import load_student, load_student_tokenizer, trainable
-from distill.train.teacher_logits import teacher_logits
+from distill.train.teacher_states import teacher_states
 from distill.train.trainer import DistillTrainer, Objective, TellProgress
 from teachers import chat_format
 from teachers.local_loading import quiet
@@ -159,7 +159,7 @@ def _trainer(
     if reader is not None:
         width = shared_width(ready.tokenizer, reader.tokenizer)
         rows = [*ready.rows.rows, *val]
-        signal = teacher_logits(reader, width, rows, collator, args.device, visits=len(order))
+        signal = teacher_states(reader, width, rows, collator, args.device, visits=len(order))
     trainer = DistillTrainer(
         model=model,
         args=args,

@@ -6,21 +6,21 @@ accumulation steps). Shapes: B rows, T tokens, V vocabulary, N supervised tokens
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback
 
-from distill.losses.core import per_token_loss
+from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
 from distill.recipe.training import Loss
 from distill.train.collate import IGNORED, Collator, EncodedRow
-from distill.train.supervised_head import SupervisedHead
-from distill.train.teacher_logits import TeacherLogits
+from distill.train.fused_head import FusedHead, head_terms
+from distill.train.self_test import self_test
+from distill.train.teacher_states import TeacherStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,21 @@ class Objective:
     """What is minimised. Without a teacher the distillation term's weight falls to the text."""
 
     loss: Loss
-    teacher: TeacherLogits | None = None
+    teacher: TeacherStates | None = None
 
     @property
     def ce_weight(self) -> float:
         """Weight of the cross-entropy."""
         return self.loss.ce if self.teacher else self.loss.ce + self.loss.weight
+
+    def targets(self, inputs: Mapping[str, Tensor]) -> HeadTargets:
+        """What is to be learnt from a batch."""
+        labels_BT = inputs["labels"][:, 1:]
+        keep_BT = labels_BT != IGNORED
+        text = HeadTargets(labels_BT[keep_BT], self.loss, keep_BT=keep_BT)
+        if self.teacher is None:
+            return text
+        return replace(text, teacher=self.teacher.targets(inputs), width=self.teacher.width)
 
 
 class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
@@ -47,7 +56,8 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         # signature, the Trainer may divide once more, or not at all, without a word.
         self.model_accepts_loss_kwargs = True
         self._objective = objective
-        self._head = SupervisedHead(self.model)
+        FusedHead.install(self.model, FusedPlan())
+        self._tested = False
         self._since_log_3 = torch.zeros(3, dtype=torch.float64)
 
     def compute_loss(
@@ -58,11 +68,15 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This micro-batch's share of the step's loss, times the ranks that will average it."""
-        kd, ce, count = self._sums(model, inputs)
-        self._since_log_3 += torch.stack([kd.detach(), ce.detach(), count]).double().cpu()
-        total = self._objective.loss.weight * kd + self._objective.ce_weight * ce
+        targets = self._objective.targets(inputs)
+        if not self._tested:
+            self_test(model, inputs, targets)
+            self._tested = True
+        found = head_terms(model, inputs, targets)
+        count = len(targets.labels_N)
+        self._since_log_3 += _sums(found, count)
         items = count if num_items_in_batch is None else num_items_in_batch
-        loss = total / items * self.accelerator.num_processes
+        loss = found.weighted / items * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
     def evaluate(
@@ -78,8 +92,9 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         sums_3 = torch.zeros(3, dtype=torch.float64)
         with torch.no_grad():
             for batch in self._val_batches(eval_dataset or self.eval_dataset):
-                found = self._sums(model, self._prepare_inputs(batch))
-                sums_3 += torch.stack(found).double().cpu()
+                inputs = self._prepare_inputs(batch)
+                targets = self._objective.targets(inputs)
+                sums_3 += _sums(head_terms(model, inputs, targets), len(targets.labels_N))
         model.train(was_training)
         kd, ce = self._per_token(sums_3)
         metrics = self._terms(kd, ce, metric_key_prefix)
@@ -105,19 +120,6 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return SequentialSampler(train_dataset or self.train_dataset)
 
-    def _sums(self, model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums over the supervised tokens of KD and CE, and how many there are."""
-        student_NV = self._head.logits(model, inputs)
-        labels_BT = inputs["labels"]
-        targets_N = labels_BT[:, 1:][labels_BT[:, 1:] != IGNORED]
-        ce = cross_entropy(student_NV, targets_N, reduction="sum")
-        kd = torch.zeros_like(ce)
-        if self._objective.teacher is not None:
-            teacher_NV = self._objective.teacher.logits(inputs)
-            shared_NV = student_NV[:, : teacher_NV.shape[1]]
-            kd = per_token_loss(shared_NV, teacher_NV, self._objective.loss).sum()
-        return kd, ce, torch.tensor(len(targets_N), device=ce.device)
-
     def _terms(self, kd: float, ce: float, prefix: str) -> dict[str, float]:
         head = f"{prefix}_" if prefix else ""
         terms = {f"{head}ce_loss": ce}
@@ -141,6 +143,12 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
                 # ZeRO-3 gathers weights in every forward pass, so no rank may skip one.
                 batch = self.data_collator(order[:1])
                 yield batch | {"labels": torch.full_like(batch["labels"], IGNORED)}
+
+
+def _sums(found: FusedTerms, count: int) -> Tensor:
+    """KD, CE and tokens of one batch, for the lines of the log."""
+    kd, ce = torch.stack([found.kd, found.ce]).tolist()
+    return torch.tensor([kd, ce, count], dtype=torch.float64)
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not fully typed

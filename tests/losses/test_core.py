@@ -1,133 +1,116 @@
-"""The float32 losses against the float64 reference, closed forms and limits."""
-
-import math
+"""How losses are dispatched, cut into blocks and kept small."""
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from distill.losses import core, reference
-from distill.losses.spec import SPECS
-from distill.recipe.training import JSD, ForwardKL, ReverseKL
-
-ALL = [
-    ForwardKL(),
-    ReverseKL(kind="reverse_kl"),
-    JSD(kind="jsd", beta=0.3),
-    JSD(kind="jsd", beta=0.9, normalised=True),
-    JSD(kind="jsd", beta=0.0),
-    JSD(kind="jsd", beta=1.0),
-]
-NAMES = [f"{loss.kind}-{getattr(loss, 'beta', '')}" for loss in ALL]
+from distill.errors import RecipeError
+from distill.losses import core
+from distill.losses.targets import TokenTargets
+from distill.recipe.training import JSD, ForwardKL, ReverseKL, SampledReverseKL
 
 
-def _logits(rows: int = 7, vocabulary: int = 13, scale: float = 3.0) -> tuple[torch.Tensor, ...]:
-    draw = torch.Generator().manual_seed(0)
-    shape = (rows, vocabulary)
-    return tuple(scale * torch.randn(shape, generator=draw, dtype=torch.float64) for _ in "sp")
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_blocks_change_nothing(case, rows, draw, student, monkeypatch):
+    """However many rows are looked at together, the numbers are the same."""
+    targets = case.targets(draw, student)
+    whole = core.value_and_grad(student, targets, case.loss)
+    monkeypatch.setitem(core.BLOCK_ELEMENTS, "cpu", rows * student.shape[1])
+    cut = core.value_and_grad(student, targets, case.loss)
+    torch.testing.assert_close(cut.value_N, whole.value_N, atol=1e-14, rtol=0)
+    torch.testing.assert_close(cut.dz_NV, whole.dz_NV, atol=1e-14, rtol=0)
 
 
-@pytest.mark.parametrize("loss", ALL, ids=NAMES)
-@pytest.mark.parametrize("temperature", [1.0, 2.5])
-def test_equals_the_reference(loss, temperature):
-    """Value and gradient agree with explicit probabilities in float64, at any temperature."""
-    student, teacher = _logits()
-    loss = loss.model_copy(update={"temperature": temperature})
-    fast = student.float().requires_grad_()
-    slow = student.clone().requires_grad_()
-    got = core.per_token_loss(fast, teacher.float(), loss)
-    want = reference.per_token_loss(slow, teacher, loss)
-    assert got.dtype == torch.float32
-    torch.testing.assert_close(got.double(), want, atol=1e-5, rtol=1e-5)
-    got.sum().backward()
-    want.sum().backward()
-    torch.testing.assert_close(fast.grad.double(), slow.grad, atol=1e-5, rtol=1e-5)
+def test_the_gradient_may_take_the_logits_place(case, draw, student):
+    """With the logits as `out_NV` nothing new is returned, and the numbers are the same."""
+    targets = case.targets(draw, student)
+    want = core.value_and_grad(student, targets, case.loss)
+    got = core.value_and_grad(student, targets, case.loss, out_NV=student)
+    assert got.dz_NV is student
+    assert torch.equal(got.dz_NV, want.dz_NV)
+    assert torch.equal(got.value_N, want.value_N)
 
 
-@pytest.mark.parametrize("loss", ALL, ids=NAMES)
-def test_is_zero_for_equal_distributions(loss):
-    """Student = teacher gives 0, as the spec says, also when the logits differ by a constant."""
-    student, _ = _logits()
-    value = core.per_token_loss(student.float(), student.float() + 4.0, loss)
-    assert value.abs().max() < 1e-5
-    assert SPECS[loss.kind].at_equal == 0
+class _Largest(TorchDispatchMode):
+    """The size of the largest new tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        given = {part.data_ptr() for part in args if isinstance(part, torch.Tensor)}
+        for part in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(part, torch.Tensor) and part.data_ptr() not in given:
+                self.elements = max(self.elements, part.numel())
+        return result
 
 
-@pytest.mark.parametrize("loss", ALL, ids=NAMES)
-def test_gradcheck(loss):
-    """The gradient is that of the returned value."""
-    student, teacher = _logits(rows=2, vocabulary=5)
+def test_no_tensor_is_larger_than_a_block(divergence, draw, monkeypatch):
+    """In place of the logits, nothing of their size is allocated."""
+    student = torch.randn((64, 50), generator=draw)
+    targets = divergence.targets(draw, student)
+    targets = targets.float() if isinstance(targets, torch.Tensor) else targets
+    monkeypatch.setitem(core.BLOCK_ELEMENTS, "cpu", 4 * 50)
+    with _Largest() as largest:
+        core.value_and_grad(student, targets, divergence.loss, out_NV=student)
+    assert 0 < largest.elements <= 4 * 50
+
+
+def test_no_graph_is_built(case, draw, student):
+    """The written-out gradient needs no autograd and leaves none behind."""
     student.requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda z: core.per_token_loss(z, teacher, loss), student, atol=1e-7
-    )
+    found = core.value_and_grad(student, case.targets(draw, student.detach()), case.loss)
+    assert not found.value_N.requires_grad
+    assert not found.dz_NV.requires_grad
 
 
-def test_closed_form_gradients():
-    """The gradients with respect to the student's logits are those of the literature."""
-    student, teacher = _logits()
-    p, q = teacher.softmax(-1), student.softmax(-1)
-    beta = 0.3
-    m = beta * p + (1 - beta) * q
-    to_teacher, to_mixture = q.log() - p.log(), q.log() - m.log()
-    want = {
-        "forward_kl": q - p,
-        "reverse_kl": q * (to_teacher - (q * to_teacher).sum(-1, keepdim=True)),
-        "jsd": (1 - beta) * q * (to_mixture - (q * to_mixture).sum(-1, keepdim=True)),
-    }
-    for loss in ALL[:3]:
-        z = student.clone().requires_grad_()
-        core.per_token_loss(z, teacher, loss).sum().backward()
-        torch.testing.assert_close(z.grad, want[loss.kind], atol=1e-10, rtol=1e-8)
+def test_dense_rows_may_have_any_leading_shape(draw, student, make):
+    """A batch of sequences gives a loss of the batch's shape."""
+    teacher = make["dense"](draw, student)
+    flat = core.per_token_loss(student, teacher, ForwardKL())
+    folded = core.per_token_loss(student.view(7, 1, 13), teacher.view(7, 1, 13), ForwardKL())
+    assert torch.equal(folded[:, 0], flat)
 
 
-def test_known_bernoulli_value():
-    """Two tokens at .75/.25 against .5/.5 give the value worked out by hand."""
-    teacher = torch.tensor([[math.log(0.75), math.log(0.25)]])
-    student = torch.zeros(1, 2)
-    want = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    assert core.per_token_loss(student, teacher, ForwardKL()).item() == pytest.approx(want)
+def test_targets_that_cannot_give_a_loss_are_refused(draw, student, make):
+    """What the recipe's check refuses does not fall back to something else here."""
+    with pytest.raises(RecipeError, match=r"reverse_kl cannot be computed from SparseTargets"):
+        core.per_token_loss(student, make["topk"](draw, student), ReverseKL(kind="reverse_kl"))
+    loss = SampledReverseKL(kind="sampled_reverse_kl")
+    with pytest.raises(RecipeError, match=TokenTargets.__name__):
+        core.value_and_grad(student, make["dense"](draw, student), loss)
 
 
-@pytest.mark.parametrize(("beta", "end"), [(1e-6, ALL[0]), (1 - 1e-6, ALL[1])])
-def test_normalised_jsd_is_continuous_at_its_ends(beta, end):
+def test_ends_of_jsd_have_their_direction(draw, student, make):
+    """Beta 0 is forward KL and beta 1 reverse KL, on a pair where the two differ."""
+    teacher = make["dense"](draw, student)
+    forward = core.per_token_loss(student, teacher, ForwardKL())
+    reverse = core.per_token_loss(student, teacher, ReverseKL(kind="reverse_kl"))
+    assert not torch.allclose(forward, reverse, rtol=0.05)
+    for beta, want in ((0.0, forward), (1.0, reverse)):
+        assert torch.equal(core.per_token_loss(student, teacher, JSD(kind="jsd", beta=beta)), want)
+
+
+@pytest.mark.parametrize(("beta", "kind"), [(1e-6, "forward_kl"), (1 - 1e-6, "reverse_kl")])
+def test_normalised_jsd_is_continuous_at_its_ends(beta, kind, draw, student, make):
     """With `normalised` the value runs into forward and reverse KL; raw it shrinks to nothing."""
-    student, teacher = (x.float() for x in _logits(scale=1.0))
-    want = core.per_token_loss(student, teacher, end)
-    smooth = core.per_token_loss(student, teacher, JSD(kind="jsd", beta=beta, normalised=True))
-    torch.testing.assert_close(smooth, want, rtol=1e-4, atol=1e-4)
+    student, teacher = student.float() / 3, make["dense"](draw, student).float() / 3
+    end = ForwardKL() if kind == "forward_kl" else ReverseKL(kind="reverse_kl")
+    want, want_grad = core.value_and_grad(student, teacher, end)
+    smooth = JSD(kind="jsd", beta=beta, normalised=True)
+    value, grad = core.value_and_grad(student, teacher, smooth)
+    torch.testing.assert_close(value, want, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(grad, want_grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(core.per_token_loss(student, teacher, smooth), value)
     raw = core.per_token_loss(student, teacher, JSD(kind="jsd", beta=beta))
     assert (raw < 0.01 * want).all()
 
 
-@pytest.mark.parametrize("loss", ALL, ids=NAMES)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_inputs_stay_non_negative(loss, dtype):
-    """16-bit logits are widened before any log, so no loss goes below zero."""
-    student, teacher = _logits(rows=50, vocabulary=400)
-    nearby = (student + 1e-2 * teacher).to(dtype)
-    value = core.per_token_loss(student.to(dtype), nearby, loss)
-    assert value.dtype == torch.float32
-    assert value.min() > -1e-6
-
-
-@pytest.mark.parametrize("loss", ALL, ids=NAMES)
-def test_extreme_logits_stay_finite(loss):
-    """A certain teacher against a certain, different student gives a finite value and gradient."""
-    student = torch.tensor([[200.0, -200.0, 0.0]], requires_grad=True)
-    teacher = torch.tensor([[-200.0, 200.0, 0.0]])
-    value = core.per_token_loss(student, teacher, loss)
-    value.sum().backward()
-    assert value.isfinite().all()
-    assert student.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("loss", ALL, ids=NAMES)
-def test_rows_do_not_touch_each_other(loss):
-    """A row's loss is the same alone, in a batch, and whatever stands in the other rows."""
-    student, teacher = (x.float() for x in _logits())
-    whole = core.per_token_loss(student, teacher, loss)
-    changed = student.clone()
-    changed[1:] = 99.0
-    assert core.per_token_loss(changed, teacher, loss)[0] == whole[0]
-    folded = core.per_token_loss(student.view(7, 1, 13), teacher.view(7, 1, 13), loss)
-    torch.testing.assert_close(folded[:, 0], whole)
+def test_a_padded_students_columns_may_be_cut(draw, student, make):
+    """Zeros in padding columns would take mass; cutting them gives the unpadded loss."""
+    teacher = make["dense"](draw, student) - 10
+    wide = torch.nn.functional.pad(student - 10, (0, 20))
+    want = core.per_token_loss(student, teacher, ForwardKL())
+    torch.testing.assert_close(core.per_token_loss(wide[:, :13], teacher, ForwardKL()), want)

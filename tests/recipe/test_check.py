@@ -151,7 +151,7 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
         ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, method: hosted}", "student.method"),
         ("steps: 2", "steps: 2, objective: clm", "train.objective"),
         ("steps: 2", "steps: 2, signal: {kind: topk, from: big}", "train.signal.kind"),
-        ("steps: 2", "steps: 2, loss: {kind: tvd}", "train.loss.kind"),
+        ("steps: 2", "steps: 2, loss: {kind: verdict}", "train.loss.kind"),
         ("steps: 2", "steps: 2, packing: true", "train.packing"),
         ("steps: 2", "steps: 2, mix: [{data: x, share: 0.1}]", "train.mix"),
         ("steps: 2", "steps: 2, on_policy: 0.5", "train.on_policy"),

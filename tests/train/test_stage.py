@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from distill.errors import DataError, RecipeError
 from distill.progress import silent
-from distill.train import stage, teacher_logits
+from distill.train import stage, teacher_states
 from distill.train.plan import RESULT_FILE, TrainPlan
 from distill.train.stage import train
 from teachers.local_model import LocalModel
@@ -109,7 +109,7 @@ def test_text_alone_takes_the_whole_weight(make_plan):
 def test_remembered_and_live_teachers_agree(make_plan, teacher, monkeypatch):
     """Reading each row once beforehand gives the trajectory of asking at every step."""
     once = train(make_plan("once", steps=8, **DENSE), teacher, silent)
-    monkeypatch.setattr(teacher_logits, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(teacher_states, "MEMORY_BYTES", 0)
     live = train(make_plan("live", steps=8, **DENSE), teacher, silent)
     assert _losses(once) == pytest.approx(_losses(live), abs=1e-5)
 

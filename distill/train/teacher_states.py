@@ -1,9 +1,10 @@
-"""The teacher's logits for a batch: asked anew at every step, or from states read once.
+"""The teacher's states for a batch: asked anew at every step, or read once and kept.
 
 A small teacher is asked about each row once, before the first step, when the rows come back in
-later steps and its states fit in memory; the head is applied at every step. The rows go through in
-an order and in batches of their own, so that a continued training sees the very same numbers.
-Shapes: B rows, T tokens, N supervised tokens, H hidden, V vocabulary.
+later steps and its states fit in memory. Its output layer is applied chunk by chunk where the loss
+is, so its logits are never whole. The rows go through in an order and in batches of their own, so
+that a continued training sees the very same numbers.
+Shapes: B rows, T tokens, N supervised tokens, H hidden.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from distill.losses.fused_loss import DenseTargets
 from distill.signals.dense import TokenTeacher
 from distill.train.collate import IGNORED, Collator, EncodedRow
 
@@ -19,11 +21,16 @@ MEMORY_BYTES = 512 * 2**20
 BATCH_TOKENS = 4096
 
 
-class TeacherLogits(Protocol):
+class TeacherStates(Protocol):
     """What the trainer asks for."""
 
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits over the shared vocabulary at the supervised positions of a batch: (N, V)."""
+    @property
+    def width(self) -> int:
+        """Columns of the logits that stand for tokens of both vocabularies."""
+        ...
+
+    def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
+        """The teacher at the supervised positions of a batch."""
         ...
 
 
@@ -32,13 +39,12 @@ class LiveTeacher:
 
     def __init__(self, teacher: TokenTeacher, width: int) -> None:
         self._teacher = teacher
-        self._width = width
+        self.width = width
 
     @torch.no_grad()
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits over the shared vocabulary at the supervised positions of a batch: (N, V)."""
-        states_NH = _states(self._teacher, inputs)
-        return self._teacher.project(states_NH)[:, : self._width].float()
+    def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
+        """The teacher at the supervised positions of a batch."""
+        return DenseTargets(_states(self._teacher, inputs), self._teacher.project)
 
 
 class RememberedTeacher:
@@ -53,21 +59,21 @@ class RememberedTeacher:
         device: torch.device,
     ) -> None:
         self._teacher = teacher
-        self._width = width
+        self.width = width
         self._places, self._states_NH = _read_all(teacher, rows, collator, device)
 
     @torch.no_grad()
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits over the shared vocabulary at the supervised positions of a batch: (N, V)."""
+    def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
+        """The teacher at the supervised positions of a batch."""
         places = [self._places[key] for key in inputs["keys"].tolist()]
         at_N = torch.cat([torch.arange(place.start, place.stop) for place in places])
         # A batch that only keeps other ranks company has keys but nothing supervised.
         at_N = at_N[: int((inputs["labels"] != IGNORED).sum())]
         states_NH = self._states_NH[at_N.to(self._states_NH.device)]
-        return self._teacher.project(states_NH)[:, : self._width].float()
+        return DenseTargets(states_NH, self._teacher.project)
 
 
-def teacher_logits(
+def teacher_states(
     teacher: TokenTeacher,
     width: int,
     rows: Sequence[EncodedRow],
@@ -75,7 +81,7 @@ def teacher_logits(
     device: torch.device,
     *,
     visits: int,
-) -> TeacherLogits:
+) -> TeacherStates:
     """The cheaper of the two ways, for rows that `visits` row readings go through."""
     learnt = sum(row.supervised for row in rows)
     one = teacher.hidden(torch.zeros(1, 1, dtype=torch.long, device=device), _one(device))

@@ -1,0 +1,1 @@
+"""Fills a signal cache: from a local teacher, a server, or answers that were stored."""

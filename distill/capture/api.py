@@ -1,0 +1,191 @@
+"""Signals from answers that an API has written: its log-probabilities of the tokens it wrote.
+
+They are used where the API's tokens are the student's, byte by byte; a row where one is not counts
+as text. Alternatives that are no single token of the student fall to the tail. Where the API does
+not tell the token that ends an answer, its support is empty. Nothing is asked here.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.capture.result import Captured, captured
+from distill.errors import Problem, RecipeError
+from distill.progress import Listener, Progress
+from distill.signals.cache import CacheWriter
+from distill.signals.consistency import gold_loss
+from distill.signals.identity import Identity
+from distill.signals.pieces import ids_by_bytes, piece_bytes
+from distill.signals.settings import CaptureSettings
+from distill.signals.types import Signal, SignalRow, TextOnly, TokenLogp, from_lists
+from distill.signals.vocabulary import fingerprint
+from teachers.protocol import TokenLogprob
+
+COMMIT_ROWS = 256
+NOT_TOLD = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A row, and what the store says of the answer in it."""
+
+    row: SignalRow
+    logprobs: Sequence[TokenLogprob] | None
+
+
+class ApiReader:
+    """Reads stored log-probabilities in a student's tokens."""
+
+    def __init__(self, tokenizer: Any, settings: CaptureSettings) -> None:
+        self._settings = settings.checked()
+        self._pieces = piece_bytes(tokenizer)
+        self._ids = {} if self._pieces is None else ids_by_bytes(self._pieces, tokenizer)
+        # Some servers tell the token that ends an answer too, and it may be an alternative.
+        self._special = {
+            at: token.content.encode()
+            for at, token in tokenizer.added_tokens_decoder.items()
+            if token.special
+        }
+        self._ids = {text: at for at, text in self._special.items()} | self._ids
+
+    def signal(self, row: SignalRow, logprobs: Sequence[TokenLogprob] | None) -> Signal:
+        """What the answer's log-probabilities say of the row's tokens, or why it is text only."""
+        positions = len(row.positions_N)
+        if logprobs is None:
+            return TextOnly(positions, "the answer was stored without log-probabilities")
+        if self._pieces is None:
+            return TextOnly(positions, "the student's pieces do not join back to the text")
+        gold = row.gold_N.tolist()
+        texts = [self._pieces[at] if at < len(self._pieces) else None for at in gold]
+        if gold[-1] in self._special and len(texts) == len(logprobs):
+            texts[-1] = self._special[gold[-1]]
+        closed = texts[-1] is None
+        written = texts[:-1] if closed else texts
+        lead = self._lead(written, logprobs)
+        why = _unlike(written, logprobs, lead)
+        if why is not None:
+            return TextOnly(positions, why)
+        gold_logp = [one.logp for one in logprobs] + [NOT_TOLD] * closed
+        if self._settings.kind == "token":
+            return TokenLogp(np.asarray(gold_logp, np.float32))
+        entries = [
+            self._entries(one, at, lead if place == 0 else b"")
+            for place, (one, at) in enumerate(zip(logprobs, gold, strict=False))
+        ]
+        return from_lists(gold_logp, entries + [[]] * closed)
+
+    def _lead(self, written: Sequence[bytes | None], logprobs: Sequence[TokenLogprob]) -> bytes:
+        """The space that some tokenizers put in front of a text, which the API did not write."""
+        if not written or not logprobs or written[0] is None:
+            return b""
+        return b" " if written[0] == b" " + logprobs[0].token.encode() else b""
+
+    def _entries(self, told: TokenLogprob, gold: int, lead: bytes) -> list[tuple[int, float]]:
+        """The alternatives that are tokens of the student, the written one under its own id."""
+        written = told.token.encode()
+        found: dict[int, float] = {gold: told.logp}
+        for text, logp in told.top:
+            content = text.encode()
+            at = gold if content == written else self._ids.get(lead + content)
+            if at is not None and "\ufffd" not in text and at not in found:
+                found[at] = logp
+        ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+        return ranked[: self._settings.k]
+
+
+def capture_answers(
+    answers: Sequence[StoredAnswer],
+    teacher: str,
+    tokenizer: Any,
+    settings: CaptureSettings,
+    folder: Path | str,
+    listen: Listener,
+) -> Captured:
+    """Fill the cache from stored answers; text-only rows are kept as such, and counted by reason.
+
+    Args:
+        answers: With their rows in the student's tokens.
+        teacher: The model that the answers say wrote them; part of every key.
+        tokenizer: Of the student.
+        settings: What is kept; temperature 1 only.
+        folder: The cache; made when it is not there.
+        listen: Is told now and then.
+
+    Raises: RecipeError, DataError, RunError.
+    """
+    identity = remote_identity(teacher, tokenizer, settings)
+    reader = ApiReader(tokenizer, settings)
+    wanted = [one for one in answers if len(one.row.positions_N)]
+    reasons: Counter[str] = Counter()
+    made: list[Signal] = []
+    stored = 0
+    with CacheWriter(folder, identity) as writer:
+        for done, one in enumerate(wanted, start=1):
+            signal = reader.signal(one.row, one.logprobs)
+            if isinstance(signal, TextOnly):
+                reasons[signal.reason] += 1
+            if one.row in writer:
+                stored += 1
+            else:
+                writer.add(one.row, signal)
+                made.append(signal)
+            if done % COMMIT_ROWS == 0:
+                writer.commit()
+                listen(Progress("signals", done, len(wanted)))
+    listen(Progress("signals", len(wanted), len(wanted)))
+    loss = gold_loss(made, identity.vocabulary)
+    return captured(
+        str(folder), rows=len(wanted), stored=stored, loss=loss, text_only=dict(reasons)
+    )
+
+
+def remote_identity(teacher: str, tokenizer: Any, settings: CaptureSettings) -> Identity:
+    """Whose signals these would be: a remote model is known by its name alone.
+
+    Raises: RecipeError when the settings ask for what a remote teacher does not tell.
+    """
+    problem = None
+    if settings.kind == "sampled":
+        problem = Problem(
+            key="train.signal.kind",
+            found="a remote teacher tells its likeliest tokens, not draws",
+            allowed="topk, token",
+        )
+    elif settings.temperatures:
+        problem = Problem(
+            key="train.loss.temperature",
+            found="a remote teacher's tail is known at temperature 1 only",
+            allowed="1.0",
+        )
+    if problem is not None:
+        raise RecipeError(str(problem), [problem])
+    return Identity(
+        teacher=teacher,
+        teacher_fingerprint=f"remote:{teacher}",
+        tokenizer_fingerprint=fingerprint(tokenizer),
+        vocabulary=max(tokenizer.get_vocab().values()) + 1,
+        settings=settings.checked(),
+    )
+
+
+def _unlike(
+    written: Sequence[bytes | None], logprobs: Sequence[TokenLogprob], lead: bytes
+) -> str | None:
+    """Why the API's tokens are not the student's, or None where they are."""
+    told = [one.token.encode() for one in logprobs]
+    if told:
+        told[0] = lead + told[0]
+    if any("\ufffd" in one.token for one in logprobs):
+        return "the API wrote part of a character, whose bytes it does not tell"
+    if None in written:
+        return "the row holds special tokens inside its answer"
+    if list(written) == told:
+        return None
+    ours = b"".join(text for text in written if text is not None)
+    if ours == b"".join(told):
+        return "the API cuts the answer into other tokens than the student"
+    return "the row's text is not the answer as the API wrote it"

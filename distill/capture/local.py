@@ -1,0 +1,167 @@
+"""Capture from a teacher in this process: hidden states, then the head in chunks.
+
+What is kept does not depend on the order of the rows, on batches beyond rounding, or on how often
+the capture was stopped.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.capture.reading import BUDGET_BYTES, batches, read_chunks
+from distill.capture.result import Captured, captured
+from distill.capture.weights import weights_fingerprint
+from distill.errors import Problem, RecipeError
+from distill.progress import Listener, Progress
+from distill.signals.cache import CacheWriter
+from distill.signals.consistency import GoldLoss, gold_loss, refuse_ignorant
+from distill.signals.identity import Identity
+from distill.signals.ragged import joined, split
+from distill.signals.select import positions_per_chunk, select
+from distill.signals.settings import CaptureSettings
+from distill.signals.types import Signal, SignalRow
+from distill.signals.vocabulary import fingerprint, shared_width
+from teachers.local_model import LocalModel
+
+PROBED_ROWS = 32
+
+
+def local_identity(teacher: LocalModel, tokenizer: Any, settings: CaptureSettings) -> Identity:
+    """Whose signals these would be.
+
+    Raises: RecipeError when the student's tokenizer is not the teacher's.
+    """
+    width = shared_width(tokenizer, teacher.tokenizer)
+    columns = teacher.model.get_output_embeddings().weight.shape[0]
+    # A packed 4-bit head has another shape; its configuration says how many columns it gives.
+    columns = max(columns, teacher.model.config.get_text_config().vocab_size)
+    if columns < width:
+        raise RecipeError(
+            _narrow(teacher, columns, width).found, [_narrow(teacher, columns, width)]
+        )
+    return Identity(
+        teacher=teacher.source,
+        teacher_fingerprint=weights_fingerprint(teacher.model, teacher.source),
+        tokenizer_fingerprint=fingerprint(tokenizer),
+        vocabulary=width,
+        settings=settings.checked(),
+    )
+
+
+def capture(
+    rows: Sequence[SignalRow],
+    teacher: LocalModel,
+    tokenizer: Any,
+    settings: CaptureSettings,
+    folder: Path | str,
+    listen: Listener,
+    *,
+    budget_bytes: int = BUDGET_BYTES,
+    refuse_guessing: bool = True,
+) -> Captured:
+    """Fill the cache with every row that it does not hold yet; what came of it.
+
+    Args:
+        rows: In the student's tokens; one without a supervised token needs no signal.
+        teacher: Is read, and stays loaded.
+        tokenizer: Of the student.
+        settings: What is kept.
+        folder: The cache; made when it is not there.
+        listen: Is told after every batch.
+        budget_bytes: Memory for logits and what is computed from them.
+        refuse_guessing: Refuse a teacher that is no better than a guess, after a few rows.
+
+    Raises: RecipeError, DataError, RunError.
+    """
+    identity = local_identity(teacher, tokenizer, settings)
+    wanted = [row for row in rows if len(row.positions_N)]
+    made: list[Signal] = []
+    with CacheWriter(folder, identity) as writer:
+        missing = list({identity.key(row): row for row in wanted if row not in writer}.values())
+        stored = len(wanted) - len(missing)
+        if refuse_guessing:
+            _refuse_guessing(teacher, identity, missing, budget_bytes)
+        done = stored
+        for batch in batches(teacher, missing):
+            signals = score(teacher, identity, batch, budget_bytes)
+            for row, signal in zip(batch, signals, strict=True):
+                writer.add(row, signal)
+            writer.commit()
+            made.extend(signals)
+            done += len(batch)
+            listen(Progress("signals", done, len(wanted)))
+    loss = gold_loss(made, identity.vocabulary)
+    return captured(str(folder), rows=len(wanted), stored=stored, loss=loss)
+
+
+def score(
+    teacher: LocalModel,
+    identity: Identity,
+    batch: Sequence[SignalRow],
+    budget_bytes: int = BUDGET_BYTES,
+) -> list[Signal]:
+    """The signals of rows, in order; no [positions, vocabulary] tensor beyond the budget."""
+    settings, width = identity.settings, identity.vocabulary
+    size = positions_per_chunk(_columns(teacher, width), budget_bytes, settings)
+    uniform_NR = _uniform(identity, batch) if settings.kind == "sampled" else None
+
+    def use(logits_NV: Any, gold_N: Any, place: slice) -> Any:
+        numbers = None if uniform_NR is None else uniform_NR[place]
+        return select(logits_NV, gold_N, settings, numbers)
+
+    parts = read_chunks(teacher, batch, width, size, use)
+    return split(joined(parts), [len(row.positions_N) for row in batch])
+
+
+def probe(
+    teacher: LocalModel,
+    identity: Identity,
+    rows: Sequence[SignalRow],
+    budget_bytes: int = BUDGET_BYTES,
+    *,
+    seed: int = 0,
+) -> GoldLoss:
+    """The teacher's loss on the written tokens of a few of the rows."""
+    order = np.random.default_rng(seed).permutation(len(rows))[:PROBED_ROWS].tolist()
+    some = [rows[at] for at in order]
+    signals = [
+        signal
+        for batch in batches(teacher, some)
+        for signal in score(teacher, identity, batch, budget_bytes)
+    ]
+    return gold_loss(signals, identity.vocabulary)
+
+
+def _refuse_guessing(
+    teacher: LocalModel, identity: Identity, rows: Sequence[SignalRow], budget_bytes: int
+) -> None:
+    if rows:
+        refuse_ignorant(teacher.source, probe(teacher, identity, rows, budget_bytes))
+
+
+def _columns(teacher: LocalModel, width: int) -> int:
+    """Of the head, padding included: a projection is as wide as that before it is cut."""
+    return max(width, int(teacher.model.config.get_text_config().vocab_size))
+
+
+def _uniform(identity: Identity, batch: Sequence[SignalRow]) -> NDArray[np.float64]:
+    """Numbers to draw with, from each row's own stream: the same in any batch, on any device."""
+    return np.concatenate(
+        [
+            np.random.default_rng(int.from_bytes(identity.key(row), "big")).random(
+                (len(row.positions_N), identity.settings.draws)
+            )
+            for row in batch
+        ]
+    )
+
+
+def _narrow(teacher: LocalModel, columns: int, width: int) -> Problem:
+    return Problem(
+        key="train.signal.from",
+        found=f"{teacher.source} gives {columns} columns of logits, its tokenizer has {width} ids",
+        fix="Take a checkpoint whose head covers its tokenizer.",
+    )

@@ -1,0 +1,173 @@
+"""The loss inside the student's output layer: weights, state dict and saving stay as they are.
+
+The class of the model and of its output layer are swapped, after PEFT, for subclasses that know one
+more keyword. Called with targets, the model runs its backbone and hands the supervised states to
+the output layer, which returns the loss; sharded weights are gathered and reduced by the hooks of
+these very modules. Called without, both are what they were.
+Shapes: B rows, T tokens, H hidden, N supervised tokens, V vocabulary.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill.errors import Problem, RecipeError
+from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets, Part, fused_loss
+
+KEYWORD = "distill_targets"
+_PLAN, _OWN_FORWARD, _OWN_CLASS = "distill_plan", "distill_own_forward", "distill_own_class"
+_SCALES = ("logit_scale", "lm_head_multiplier", "output_multiplier")
+_DIVISORS = ("logits_scaling",)
+_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+"""What configurations call the things that a model does to its logits; see `self_test`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusedHead:
+    """A model whose classes were swapped; `remove` swaps them back."""
+
+    swapped: tuple[tuple[Any, type], ...]
+
+    @classmethod
+    def install(cls, model: Any, plan: FusedPlan | None = None) -> "FusedHead":
+        """Put the loss into a causal model, bare or under PEFT, before any engine wraps it.
+
+        Raises: RecipeError naming what its output layer is and cannot be.
+        """
+        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        if causal.base_model is causal or getattr(causal.config, "is_encoder_decoder", False):
+            raise _wrong(f"{type(causal).__name__} is not a causal model with an output layer")
+        head = _innermost(causal.get_output_embeddings())
+        for module in (causal, head):  # installed before: start from its own class
+            module.__class__ = getattr(type(module), _OWN_CLASS, type(module))
+        transform = _transform(causal.config, plan or FusedPlan())
+        swapped = tuple((module, type(module)) for module in (causal, head))
+        head.__class__ = _subclass(type(head), _head_forward(head))
+        causal.__class__ = _subclass(type(causal), _causal_forward)
+        setattr(head, _PLAN, transform)
+        return cls(swapped)
+
+    def remove(self) -> None:
+        """Give model and output layer their own classes back."""
+        for module, kind in self.swapped:
+            module.__class__ = kind
+        delattr(self.swapped[1][0], _PLAN)
+
+
+def head_terms(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -> FusedTerms:
+    """The sums over the supervised tokens of a batch; `model` is the installed one or a wrapper.
+
+    Shapes: inputs (B, T), targets N = the True positions of keep_BT; returns three scalars.
+    Units: nats, summed.
+    Source: distill.losses.objective.
+    """
+    given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    return FusedTerms(*model(**given, use_cache=False, **{KEYWORD: targets}))
+
+
+def _causal_forward(self: Any, *args: Any, **given: Any) -> Any:
+    targets = given.pop(KEYWORD, None)
+    if targets is None:
+        return getattr(type(self), _OWN_FORWARD)(self, *args, **given)
+    told = {name: value for name, value in given.items() if value is not None}
+    states_BTH = self.base_model(*args, **told)[0]
+    # Nothing that the model does behind its output layer may touch the loss: not called.
+    return self.get_output_embeddings()(states_BTH[:, :-1][targets.keep_BT], **{KEYWORD: targets})
+
+
+def _linear_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
+    targets = given.pop(KEYWORD, None)
+    if targets is None:
+        return getattr(type(self), _OWN_FORWARD)(self, x, *args, **given)
+    # A plain tuple: what wraps the model rebuilds the outputs that it looks through.
+    return tuple(fused_loss([Part(x, self.weight)], self.bias, targets, getattr(self, _PLAN)))
+
+
+def _lora_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
+    targets = given.pop(KEYWORD, None)
+    if targets is None:
+        return getattr(type(self), _OWN_FORWARD)(self, x, *args, **given)
+    parts = [Part(x, self.base_layer.weight)]
+    if not (self.disable_adapters or self.merged):
+        parts += [_adapter(self, name, x) for name in self.active_adapters if name in self.lora_A]
+    bias_V = self.base_layer.bias
+    return tuple(fused_loss(parts, bias_V, targets, getattr(self, _PLAN)))
+
+
+def _adapter(layer: Any, name: str, x: Tensor) -> Part:
+    """The addition scaling B A x, as B times something narrow; autograd does A."""
+    down = layer.lora_A[name]
+    with torch.autocast(x.device.type, enabled=False):
+        return Part(down(x.to(down.weight.dtype)) * layer.scaling[name], layer.lora_B[name].weight)
+
+
+def _head_forward(head: Any) -> Any:
+    """The forward for this kind of output layer.
+
+    Raises: RecipeError for one whose logits we would get wrong.
+    """
+    if type(head) is nn.Linear:
+        return _linear_forward
+    kind = f"{type(head).__module__}.{type(head).__name__}"
+    if kind != "peft.tuners.lora.layer.Linear" or type(head.base_layer) is not nn.Linear:
+        inner = getattr(head, "base_layer", head)
+        raise _wrong(f"the output layer is a {type(inner).__name__} ({kind})")
+    if head.lora_variant:
+        raise _wrong("the output layer has DoRA or another variant of LoRA on it")
+    if any(getattr(drop, "p", 0.0) > 0 for drop in head.lora_dropout.values()):
+        raise _wrong("the LoRA on the output layer has a dropout")
+    if any(up.bias is not None for up in head.lora_B.values()):
+        raise _wrong("the LoRA on the output layer has a bias")
+    return _lora_forward
+
+
+def _innermost(head: Any) -> Any:
+    """The output layer itself, where PEFT trains a copy of it the copy."""
+    if head is None:
+        raise _wrong("the model names no output layer")
+    if type(head).__name__ != "ModulesToSaveWrapper":
+        return head
+    return head.modules_to_save[head.active_adapters[0]]
+
+
+def _subclass(kind: Any, forward: Any) -> type:
+    """`kind` with another forward. It keeps its name, which is written into config.json."""
+    names = {
+        "forward": wraps(kind.forward)(forward),
+        _OWN_FORWARD: kind.forward,
+        _OWN_CLASS: kind,
+        "__module__": kind.__module__,
+        "__doc__": kind.__doc__,
+    }
+    return type(kind.__name__, (kind,), names)
+
+
+def _transform(config: Any, plan: FusedPlan) -> FusedPlan:
+    text = config.get_text_config()
+    scale = plan.scale
+    for name in _SCALES:
+        scale *= _number(text, name) or 1.0
+    for name in _DIVISORS:
+        scale /= _number(text, name) or 1.0
+    cap = next((found for name in _CAPS if (found := _number(text, name))), plan.softcap)
+    return FusedPlan(plan.schedule, plan.budget_bytes, scale, cap)
+
+
+def _number(config: Any, name: str) -> float | None:
+    value = getattr(config, name, None)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _wrong(found: str) -> RecipeError:
+    problem = Problem(
+        key="student",
+        found=f"{found}, in which the loss cannot be computed",
+        allowed="a plain linear output layer, or plain LoRA on it",
+        fix="Take the output layer (lm_head) out of student.lora.target_modules, set "
+        "student.lora.dropout: 0, or train another student.",
+    )
+    return RecipeError("this student's output layer is not supported", [problem])

@@ -1,0 +1,142 @@
+"""Signals from answers that an API has written."""
+
+import math
+
+import numpy as np
+import pytest
+
+from distill.capture.api import ApiReader, StoredAnswer, capture_answers
+from distill.errors import RecipeError
+from distill.progress import silent
+from distill.signals.cache import SignalCache
+from distill.signals.settings import CaptureSettings
+from distill.signals.types import SignalRow, TextOnly, TokenLogp, TopK
+from teachers.protocol import TokenLogprob
+
+SETTINGS = CaptureSettings(k=20)
+
+
+def _row(tokenizer, answer, end=True, name="row"):
+    ids = tokenizer("Q:")["input_ids"]
+    written = tokenizer(answer)["input_ids"] + [tokenizer.eos_token_id] * end
+    return SignalRow.of(name, [*ids, *written], [False] * len(ids) + [True] * len(written))
+
+
+def _told(*tokens):
+    """Each token with log-probability -0.5, "x" and " yes" as alternatives."""
+    return [
+        TokenLogprob(token, -0.5, ((token, -0.5), ("x", -1.5), (" yes", -3.0))) for token in tokens
+    ]
+
+
+def test_equal_tokens_become_a_support(tokenizer):
+    """Alternatives that are student tokens are kept, the others and the untold end are not."""
+    row = _row(tokenizer, "abc")
+    signal = ApiReader(tokenizer, SETTINGS).signal(row, _told("ab", "c"))
+    assert isinstance(signal, TopK)
+    ids = tokenizer.convert_tokens_to_ids(["ab", "c", "x"])
+    assert signal.ids_E.tolist() == [*sorted([ids[0], ids[2]]), *sorted([ids[1], ids[2]])]
+    assert signal.counts_N.tolist() == [2, 2, 0]
+    tail = 1 - math.exp(-0.5) - math.exp(-1.5)
+    assert np.allclose(np.exp(signal.log_tail_N), [tail, tail, 1], atol=1e-6)
+    assert np.isnan(signal.gold_logp_N).tolist() == [False, False, True]
+
+
+def test_a_told_end_counts(tokenizer):
+    """Where a server tells the end token too, it has a support, and may be an alternative."""
+    row = _row(tokenizer, "c")
+    told = [
+        TokenLogprob("c", -0.5, (("c", -0.5), ("</s>", -2.0))),
+        TokenLogprob("</s>", -0.1, (("</s>", -0.1), ("c", -4.0))),
+    ]
+    signal = ApiReader(tokenizer, SETTINGS).signal(row, told)
+    assert signal.counts_N.tolist() == [2, 2]
+    assert signal.gold_logp_N.tolist() == pytest.approx([-0.5, -0.1])
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "reason"),
+    [
+        ("abc", _told("a", "bc"), "other tokens"),
+        ("abc", _told("ab", "d"), "not the answer"),
+        ("abc", _told("ab", "c", " "), "not the answer"),
+        ("abc", _told("ab", "\ufffd"), "part of a character"),
+        ("abc", None, "without log-probabilities"),
+    ],
+)
+def test_where_tokens_differ_the_text_counts(tokenizer, answer, told, reason):
+    """Each way in which an API's tokens are not the student's has its reason."""
+    row = _row(tokenizer, answer)
+    signal = ApiReader(tokenizer, SETTINGS).signal(row, told)
+    assert isinstance(signal, TextOnly)
+    assert reason in signal.reason
+    assert signal.positions == len(row.positions_N)
+
+
+def test_pieces_that_do_not_join_count_as_text():
+    """A WordPiece vocabulary cannot be matched byte by byte."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.WordPiece({"[UNK]": 0, "q": 1, "a": 2}, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.decoder = decoders.WordPiece()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]")
+    row = SignalRow.of("r", [1, 2], [False, True])
+    signal = ApiReader(tokenizer, SETTINGS).signal(row, _told("a"))
+    assert "do not join" in signal.reason
+
+
+def test_a_space_in_front_is_the_tokenizers(tmp_path):
+    """A SentencePiece student starts with a space that the API did not write."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<unk>", "</s>", "\u2581yes", "\u2581no", "yes", "\u2581", "<0x79>", "y"]
+    inner = Tokenizer(models.WordLevel({piece: at for at, piece in enumerate(pieces)}, "<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", unk_token="<unk>")
+    row = SignalRow.of("r", [4, 2, 1], [False, True, True])
+    told = [TokenLogprob("yes", -0.5, (("yes", -0.5), ("no", -1.5), ("y", -3.0)))]
+    signal = ApiReader(tokenizer, SETTINGS).signal(row, told)
+    assert signal.ids_E.tolist() == [2, 3]
+    inside = SignalRow.of("r", [2, 7], [False, True])
+    told = [TokenLogprob("y", -0.5, (("y", -0.5), ("yes", -1.5)))]
+    assert ApiReader(tokenizer, SETTINGS).signal(inside, told).ids_E.tolist() == [4, 7]
+
+
+def test_rows_with_and_without_a_signal_lie_in_one_cache(tmp_path, tokenizer):
+    """Text-only rows are kept as such and counted by reason; nothing is missing afterwards."""
+    answers = [
+        StoredAnswer(_row(tokenizer, "abc", name="one"), _told("ab", "c")),
+        StoredAnswer(_row(tokenizer, "cab", name="two"), _told("ca", "b")),
+        StoredAnswer(_row(tokenizer, "cc", name="three"), None),
+    ]
+    for turn in range(2):
+        found = capture_answers(answers, "gpt", tokenizer, SETTINGS, tmp_path, silent)
+        assert (found.rows, found.stored) == (3, 3 * turn)
+        assert sorted(found.text_only.values()) == [1, 1]
+    cache = SignalCache(tmp_path)
+    kinds = [type(cache.read(one.row)) for one in answers]
+    assert kinds == [TopK, TextOnly, TextOnly]
+
+
+def test_written_tokens_alone(tokenizer):
+    """The token signal needs no alternatives."""
+    row = _row(tokenizer, "abc", end=False)
+    settings = CaptureSettings(kind="token")
+    signal = ApiReader(tokenizer, settings).signal(row, _told("ab", "c"))
+    assert isinstance(signal, TokenLogp)
+    assert signal.gold_logp_N.tolist() == [-0.5, -0.5]
+
+
+@pytest.mark.parametrize(
+    "options", [{"kind": "sampled", "codec": "sampled"}, {"temperatures": (2.0,)}]
+)
+def test_what_an_api_does_not_tell_is_refused(tmp_path, tokenizer, options):
+    """Draws and tempered tails come from local teachers only."""
+    with pytest.raises(RecipeError):
+        capture_answers([], "gpt", tokenizer, CaptureSettings(**options), tmp_path, silent)

@@ -1,0 +1,65 @@
+"""`check` refuses a loss that its signal cannot give, with the reason."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distill.recipe.check import CheckReport, check
+from distill.recipe.load import load_recipe
+
+Write = Callable[..., Path]
+SPLIT = "split: {train: 0.8, val: 0.2}\n"
+
+
+def report(write: Write, train: str) -> CheckReport:
+    student = "student: {init: scratch, config: {model_type: llama}, tokenizer: loc}\n"
+    path = write(
+        ("big: {kind: scripted}", "big: {kind: scripted}\n  loc: {kind: local, model: a/b}"),
+        (SPLIT, f"{SPLIT}{student}train: {{steps: 2, {train}}}\n"),
+    )
+    return check(load_recipe(path), {}, lambda path: [])
+
+
+def problems(write: Write, train: str, key: str) -> list[str]:
+    return [one.found for one in report(write, train).problems if one.key == key]
+
+
+@pytest.mark.parametrize(
+    ("loss", "signal", "why"),
+    [
+        ("{kind: reverse_kl}", "topk", "could move its mass there unpunished"),
+        ("{kind: jsd}", "topk", "could move its mass there unpunished"),
+        ("{kind: skew_reverse_kl}", "topk", "could move its mass there unpunished"),
+        ("{kind: tvd}", "sampled", "unbiased gradient for forward KL only"),
+        ("{kind: forward_kl}", "token", "one log-probability per position is no distribution"),
+        ("{temperature: 2}", "topk", "store its log-normaliser"),
+        ("{kind: sampled_reverse_kl}", "dense", "reverse_kl is exact"),
+        ("{kind: sampled_reverse_kl}", "text", "which only the signal token holds"),
+    ],
+)
+def test_unsound_pairs(write: Write, loss: str, signal: str, why: str) -> None:
+    """The reason stands in the problem, and the key is that of the loss."""
+    [found] = problems(write, f"loss: {loss}, signal: {{kind: {signal}}}", "train.loss")
+    assert why in found
+
+
+@pytest.mark.parametrize("loss", ["skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl"])
+def test_sound_pairs(write: Write, loss: str) -> None:
+    """Every divergence goes with a dense signal."""
+    train = f"loss: {{kind: {loss}}}, signal: {{kind: dense, from: loc}}"
+    assert [one for one in report(write, train).problems if one.key.startswith("train")] == []
+
+
+def test_written_tokens_must_be_the_students(write: Write) -> None:
+    """The estimate holds on the student's own texts only."""
+    train = "loss: {kind: sampled_reverse_kl}, signal: {kind: token}"
+    [found] = problems(write, train, "train.on_policy")
+    assert "tokens that the student writes" in found
+    assert problems(write, f"{train}, on_policy: 0.5", "train.loss") == []
+
+
+def test_a_jsd_that_trains_on_nothing_is_noted(write: Write) -> None:
+    """Near its ends the published form shrinks to almost nothing."""
+    notes = report(write, "loss: {kind: jsd, beta: 0.02}, signal: {kind: dense}").notes
+    assert any("normalised: true" in note for note in notes)

@@ -1,0 +1,40 @@
+"""The loss inside the output layer under ZeRO: two processes have the gradients of one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("fused_worker.py")
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("stage", [*(pytest.param(one, marks=SLOW) for one in range(3)), 3])
+def test_two_processes_have_the_gradients_of_one(stage, tmp_path):
+    """Full, tied, LoRA on and off the head, its trained copy, both schedules, and an idle rank.
+
+    Under ZeRO-3 the head's weight is empty between forward and backward pass.
+    """
+    out = tmp_path / "errors.json"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *launcher, str(WORKER), str(stage), str(out)],
+        env=env,
+        timeout=120,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = json.loads(out.read_text())
+    assert len(results) == 10
+    for case, found in results.items():
+        assert found["gradients"], case
+        assert max(found["gradients"].values()) < 1e-5, (case, found["gradients"])
+        assert found["loss"] < 1e-6, case
+        assert found["shapes"] == ([[0]] if stage == 3 else [[50, 16]]), case
