@@ -36,7 +36,7 @@ def test_a_student_that_trails_its_teacher_needs_more_data() -> None:
 
 
 def test_an_uncertain_student_is_not_as_good_as_its_teacher() -> None:
-    """A student whose few seeds spread widely still trails when it is under the teacher's interval."""
+    """A student whose few seeds spread widely still trails under the teacher's interval."""
     found = report(teacher=0.95, student=0.86, student_before=0.2)
     found["metrics"]["student"]["accuracy"] = figure(0.86, half=0.13)
     assert verdict(found)["say"] == "more_data"
