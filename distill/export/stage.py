@@ -1,18 +1,17 @@
 """Writes the student's folder: model, tokenizer, distill.json and card, whole or not at all."""
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.errors import DataError, Problem, RunError, UsageError
+from distill.errors import DataError, Problem, UsageError
 from distill.export.card import model_card, origin, shown
 from distill.export.weights import Merge, copy_model, has_adapter, merge_adapter
 from distill.recipe.schema import Export
+from distill.rows.atomic import storage_error, sync_path
 
 FORMAT = 1
 
@@ -64,7 +63,7 @@ def export(
             (fresh / "README.md").write_text(card, encoding="utf-8")
         _replace(fresh, out)
     except OSError as error:
-        raise _disk_error(error, out) from error
+        raise storage_error(error, out) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return ExportResult(out, merge, _files(out))
@@ -117,35 +116,16 @@ def _facts(
 def _replace(fresh: Path, out: Path) -> None:
     """Moves a finished folder into place; a crash in between leaves both, hidden but whole."""
     for path in [*fresh.rglob("*"), fresh]:
-        _sync(path)
+        sync_path(path)
     old = out.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
     fresh.rename(out)
-    _sync(out.parent)
+    sync_path(out.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _files(folder: Path) -> list[str]:
     paths = (path for path in folder.rglob("*") if path.is_file())
     return sorted(str(path.relative_to(folder)) for path in paths)
-
-
-def _disk_error(error: OSError, out: Path) -> RunError:
-    fixes = {
-        errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
-        errno.EROFS: ("the folder is read-only", "Choose another run directory."),
-        errno.EACCES: ("the folder may not be written", "Change its owner or choose another one."),
-    }
-    found, fix = fixes.get(error.errno or 0, (str(error), "Mend it and run the command again."))
-    problem = Problem(found=found, file=str(out), fix=f"{fix} The trained student is kept.")
-    return RunError(str(problem), [problem])

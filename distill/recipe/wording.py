@@ -46,7 +46,7 @@ def found_words(value: Any) -> str:
         case str():
             return repr(value if len(value) <= SHOWN else f"{value[:SHOWN]}...")
         case int() | float():
-            return f"{value:.60g}" if isinstance(value, float) else str(value)[:SHOWN]
+            return str(value)[:SHOWN]
         case Mapping():
             return "a mapping"
         case list() | tuple():

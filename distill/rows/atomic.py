@@ -29,7 +29,7 @@ def atomic_file(path: Path | str, mode: Literal["w", "wb"] = "w") -> Iterator[IO
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        sync_path(path.parent)
     except OSError as exc:
         ours = (temporary, path, *path.parents)
         if exc.filename is not None and Path(str(exc.filename)) not in ours:
@@ -40,9 +40,9 @@ def atomic_file(path: Path | str, mode: Literal["w", "wb"] = "w") -> Iterator[IO
             temporary.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable; a crash right after cannot bring the old ones back."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Makes a file, or the names in a folder, durable; a crash right after cannot undo them."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, Problem, RunError
-from distill.rows.atomic import atomic_file, storage_error, sync_folder
+from distill.rows.atomic import atomic_file, storage_error, sync_path
 from distill.rows.card import dataset_info, with_front_matter
 from distill.rows.readers import read_numbered
 from distill.rows.row import Row, canonical_json
@@ -185,7 +185,7 @@ def _keep_earlier(folder: Path, texts: Mapping[str, str]) -> None:
                 shutil.copy2(path, copy / path.name)
                 _sync(copy / path.name)
         copy.rename(versions / str(last + 1))
-        sync_folder(versions)
+        sync_path(versions)
     except OSError as exc:
         raise storage_error(exc, versions) from exc
 
