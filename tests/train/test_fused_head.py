@@ -128,8 +128,9 @@ def test_value_and_gradients_are_those_of_the_whole_logits(case, dtype, schedule
     assert float(found.kd) == pytest.approx(float(want.kd.sum.detach()), rel=tight)
     assert float(found.ce) == pytest.approx(float(want.ce.sum.detach()), rel=tight)
     assert ours.keys() == theirs.keys()
-    # float32: the backbone's own backward pass rounds too, of gradients that are large sums.
-    loose = 1e-12 if dtype == torch.float64 else 5e-6
+    # float32: the backbone's own backward pass rounds too, of gradients that are large sums, and
+    # by how much depends on the processor's kernels (5.7e-6 seen).
+    loose = 1e-12 if dtype == torch.float64 else 2e-5
     for name, gradient in ours.items():
         assert gradient is not None, name
         assert (gradient - theirs[name]).abs().max() <= loose * theirs[name].abs().max(), name
@@ -138,7 +139,7 @@ def test_value_and_gradients_are_those_of_the_whole_logits(case, dtype, schedule
 
 
 def _adapter_config(path):
-    """peft writes the names of its target modules in the order of a set, which a copy may change."""
+    """What it holds; peft writes the target modules in the order of a set."""
     config = json.loads(path.read_text(encoding="utf-8"))
     return config | {"target_modules": sorted(config["target_modules"])}
 
