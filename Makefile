@@ -1,7 +1,9 @@
 # Every target does the set-up it needs; a second call reuses .venv and starts at once.
 PY := .venv/bin/python
+# One process a core, one thread each: tiny models gain nothing from more.
+TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test real check fix docs
+.PHONY: help demo test real check fix docs bench
 
 help:    ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
@@ -10,10 +12,10 @@ demo: .venv/ready ## the main job on the embedded default: distil a tiny ticket 
 	.venv/bin/distill run quickstart --yes
 
 test: .venv/ready ## the test suite without the real inputs
-	HF_HUB_OFFLINE=1 $(PY) -m pytest -q --ignore=tests/real -m "not slow"
+	$(TEST) --ignore=tests/real -m "not slow"
 
 real: .venv/ready ## the checks on real models and datasets (SLOW=1 for the long ones)
-	HF_HUB_OFFLINE=1 $(PY) -m pytest -q tests/real $(if $(SLOW),,-m "not slow")
+	$(TEST) tests/real $(if $(SLOW),,-m "not slow")
 
 check: .venv/ready ## format, lint and types
 	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
@@ -23,6 +25,9 @@ fix: .venv/ready ## format and lint, mending what can be mended
 
 docs: .venv/ready ## write the generated files (recipes/schema.json, recipes/report.schema.json)
 	$(PY) scripts/generate_docs.py
+
+bench: .venv/ready ## speed and memory beside the peers (LONG=1 for more; NAMES="cache filters" for some)
+	$(PY) scripts/bench/all.py $(if $(LONG),--long) $(NAMES)
 
 .venv/ready: pyproject.toml constraints.txt scripts/bootstrap
 	scripts/bootstrap
