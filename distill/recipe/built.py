@@ -91,7 +91,7 @@ def _train(train: Train | None) -> Iterator[Unbuilt]:
         yield "train.signal.kind", f"the signal {train.signal.kind}", ", ".join(BUILT_SIGNALS)
     if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
-    for key in ("packing", "mix", "on_policy", "early_stop"):
+    for key in ("mix", "on_policy", "early_stop"):
         # on_policy: 0 is said on purpose and means what is built.
         if getattr(train, key):
             yield f"train.{key}", key, None

@@ -40,7 +40,7 @@ OWNED: Mapping[str, str] = {
 }
 """Keys of TrainingArguments that the recipe says in its own words."""
 
-UNBUILT = ("packing", "mix", "on_policy", "early_stop")
+UNBUILT = ("mix", "on_policy", "early_stop")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Rows to batches: the order of the rows, the padding and the targets.
 
-Shapes: B rows, T tokens. A target of -100 is not learnt; the shift by one happens in the trainer.
+Shapes: B rows, L lines, T tokens, N supervised tokens. A target of -100 is not
+learnt; the shift by one happens in the trainer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,9 @@ class EncodedRow:
     """Its number among all rows of the training, validation included."""
     input_ids_T: Tensor
     labels_T: Tensor
-    """The token where it is learnt, -100 elsewhere."""
+    """The token where it is learnt, -100 elsewhere; the first one never is."""
+    text_only: bool = False
+    """Learnt from its text alone, also where others have a signal."""
 
     @property
     def supervised(self) -> int:
@@ -74,24 +77,95 @@ class OrderedRows(Dataset[EncodedRow]):
 
 
 class Collator:
-    """Pads rows on the right to the longest of the batch."""
+    """Rows to one batch: each on a line of its own, padded on the right, or packed behind another.
 
-    def __init__(self, pad_id: int) -> None:
+    Packed rows are told apart by positions that start again at 0; there is no attention mask, so
+    what a model makes of such a batch is checked before it is trained (`self_test`).
+    """
+
+    def __init__(self, pad_id: int, *, packing: bool = False, width: int | None = None) -> None:
+        """`width`: most tokens of a packed line; absent: all rows of a batch on one line."""
         self._pad_id = pad_id
+        self._packing = packing
+        self._width = width
 
     def __call__(self, rows: Sequence[EncodedRow]) -> dict[str, Tensor]:
-        """Tensors (B, T): input_ids, attention_mask, labels; and (B): keys."""
+        """Tensors over L lines: input_ids, labels, attention_mask or position_ids (L, T).
+
+        And over the B rows, in the order of their tokens: keys, lines, lengths, counts (supervised
+        tokens), text_only.
+        """
         lengths = [len(row.input_ids_T) for row in rows]
-        shape = (len(rows), max(lengths))
-        input_ids_BT = torch.full(shape, self._pad_id, dtype=torch.long)
-        labels_BT = torch.full(shape, IGNORED, dtype=torch.long)
-        for at, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            input_ids_BT[at, :length] = row.input_ids_T
-            labels_BT[at, :length] = row.labels_T
-        mask_BT = torch.arange(shape[1])[None] < torch.tensor(lengths)[:, None]
-        return {
-            "input_ids": input_ids_BT,
-            "attention_mask": mask_BT.long(),
-            "labels": labels_BT,
+        lines, starts = self._places(lengths)
+        ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+        shape = (lines[-1] + 1, max(ends))
+        input_ids_LT = torch.full(shape, self._pad_id, dtype=torch.long)
+        labels_LT = torch.full(shape, IGNORED, dtype=torch.long)
+        positions_LT = torch.zeros(shape, dtype=torch.long)
+        for row, line, start, end in zip(rows, lines, starts, ends, strict=True):
+            input_ids_LT[line, start:end] = row.input_ids_T
+            labels_LT[line, start:end] = row.labels_T
+            # What stands before a row in its line must not predict it.
+            labels_LT[line, start] = IGNORED
+            positions_LT[line, start:end] = torch.arange(end - start)
+        batch = {
+            "input_ids": input_ids_LT,
+            "labels": labels_LT,
             "keys": torch.tensor([row.key for row in rows]),
+            "lines": torch.tensor(lines),
+            "lengths": torch.tensor(lengths),
+            "counts": torch.tensor([row.supervised for row in rows]),
+            "text_only": torch.tensor([row.text_only for row in rows]),
         }
+        if self._packing:
+            return batch | {"position_ids": positions_LT}
+        mask_LT = torch.arange(shape[1])[None] < torch.tensor(lengths)[:, None]
+        return batch | {"attention_mask": mask_LT.long()}
+
+    def _places(self, lengths: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Line and first place of every row; a packed line is closed when the next does not fit."""
+        if not self._packing:
+            return list(range(len(lengths))), [0] * len(lengths)
+        lines, starts, line, filled = [], [], 0, 0
+        for length in lengths:
+            if self._width is not None and filled and filled + length > self._width:
+                line, filled = line + 1, 0
+            lines.append(line)
+            starts.append(filled)
+            filled += length
+        return lines, starts
+
+
+def emptied(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch with nothing to learn, for a rank that only keeps the others company."""
+    return {
+        **batch,
+        "labels": torch.full_like(batch["labels"], IGNORED),
+        "counts": torch.zeros_like(batch["counts"]),
+    }
+
+
+def signalled(batch: Mapping[str, Tensor]) -> Tensor:
+    """Which supervised tokens belong to rows with a signal: (N,) bool."""
+    return (~batch["text_only"]).repeat_interleave(batch["counts"])
+
+
+def unpacked(batch: Mapping[str, Tensor], chosen_B: Tensor) -> dict[str, Tensor]:
+    """Some rows of a batch, each on a line of its own; their tokens keep their order."""
+    rows = chosen_B.nonzero()[:, 0]
+    if "attention_mask" in batch:
+        return {name: batch[name][rows] for name in ("input_ids", "attention_mask", "labels")}
+    lengths_B, lines_B = batch["lengths"], batch["lines"]
+    before_B = lengths_B.cumsum(0) - lengths_B
+    first_B = torch.ones_like(lines_B, dtype=torch.bool)
+    first_B[1:] = lines_B[1:] != lines_B[:-1]
+    starts_B = before_B - before_B[first_B][lines_B]
+    at_BT = torch.arange(int(lengths_B[rows].max()), device=lengths_B.device)[None]
+    mask_BT = at_BT < lengths_B[rows, None]
+    places_BT = (starts_B[rows, None] + at_BT).where(mask_BT, 0)
+    lines_B1 = lines_B[rows, None]
+    return {
+        "input_ids": batch["input_ids"][lines_B1, places_BT],
+        "attention_mask": mask_BT.long(),
+        "labels": batch["labels"][lines_B1, places_BT].where(mask_BT, IGNORED),
+    }

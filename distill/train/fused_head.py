@@ -65,8 +65,17 @@ def head_terms(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -
     Units: nats, summed.
     Source: distill.losses.objective.
     """
-    given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    return FusedTerms(*model(**given, use_cache=False, **{KEYWORD: targets}))
+    return FusedTerms(*model(**model_inputs(inputs), **{KEYWORD: targets}))
+
+
+def model_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What of a batch the model reads.
+
+    Packed rows have positions and no mask, and no cache either: either one would have transformers
+    treat a line as one text.
+    """
+    names = ("input_ids", "attention_mask", "position_ids")
+    return {name: inputs[name] for name in names if name in inputs} | {"use_cache": False}
 
 
 def _causal_forward(self: Any, *args: Any, **given: Any) -> Any:

@@ -1,7 +1,8 @@
 """Before the first step: is the loss inside the output layer that of the model's own logits?
 
 A model may do more to its logits than its configuration says; training would then follow another
-model's gradient without a word. Shapes: B rows, T tokens, N tested positions, V vocabulary.
+model's gradient without a word. The same holds for packed rows that a model's attention does not
+keep apart. Shapes: B rows, L lines, T tokens, N tested positions, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,11 @@ from distill.errors import Problem, RecipeError
 from distill.losses.fused_loss import DenseTargets, HeadTargets
 from distill.losses.objective import terms
 from distill.losses.targets import rows_of
-from distill.train.fused_head import head_terms
+from distill.train.fused_head import head_terms, model_inputs
 
 ROWS = 32
+PACKED = 64
+"""Tokens of the line that tells whether packed rows are kept apart."""
 HALVES = (torch.bfloat16, torch.float16)
 TOLERANCE = 1e-3
 HALF_TOLERANCE = 0.05
@@ -51,16 +54,59 @@ def self_test(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) ->
         raise _differs(model, ours / len(some.labels_N), theirs / len(some.labels_N))
 
 
+@torch.no_grad()
+def packing_test(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -> None:
+    """Check that what stands before a packed row does not change it; every rank has to call it.
+
+    The batch's first tokens are read as two packed rows, once more with other tokens in the first
+    of them. The second one's loss must stay the same to the last bit, as must its computation.
+    Batches that are not packed pass.
+    Raises: RecipeError naming the attention that looks from one row into another.
+    """
+    ids_1T = inputs["input_ids"][:1, :PACKED]
+    half = ids_1T.shape[1] // 2
+    if "position_ids" not in inputs or half < 2:
+        return
+    at_T = torch.arange(ids_1T.shape[1], device=ids_1T.device)
+    positions_1T = torch.where(at_T < half, at_T, at_T - half)[None]
+    keep_1T = (at_T > half)[None, 1:]
+    text = HeadTargets(ids_1T[:, 1:][keep_1T], targets.loss, keep_BT=keep_1T)
+    lines = (ids_1T, torch.where(at_T < half, ids_1T[:, -1:], ids_1T))
+    was_training = model.training
+    model.eval()
+    try:
+        packed = ({"input_ids": line, "position_ids": positions_1T} for line in lines)
+        before, after = (head_terms(model, given, text).ce for given in packed)
+    finally:
+        model.train(was_training)
+    if not torch.equal(before, after):
+        raise _leaks(model, float(before), float(after))
+
+
+def _leaks(model: Any, before: float, after: float) -> RecipeError:
+    config = getattr(getattr(model, "module", model), "config", None)
+    kind = getattr(config, "model_type", "?")
+    attention = getattr(config, "_attn_implementation", "?")
+    problem = Problem(
+        key="train.packing",
+        found=f"packed rows see each other: other tokens before a row change its loss from "
+        f"{before:.9g} to {after:.9g} ({kind}, attention {attention})",
+        allowed="models whose attention follows the positions of packed rows",
+        fix="Set train.packing: false.",
+    )
+    return RecipeError("this student cannot be trained on packed rows", [problem])
+
+
 def _own_logits(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -> Tensor:
     """The model's own logits at the kept positions of one row: (N, V)."""
     if targets.keep_BT is None:
         raise ValueError("targets of a batch say which positions they are")
     at_N = targets.keep_BT[0].nonzero()[:, 0]
-    given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    given = model_inputs(inputs)
     try:
-        found = model(**given, use_cache=False, logits_to_keep=at_N).logits[0]
+        found = model(**given, logits_to_keep=at_N).logits[0]
     except TypeError:  # an architecture that always gives all of them
-        found = model(**given, use_cache=False).logits[0]
+        found = model(**given).logits[0]
     logits_NV: Tensor = found if len(found) == len(at_N) else found[at_N]
     return logits_NV
 

@@ -152,8 +152,7 @@ def _trainer(
 
     order = OrderedRows(ready.rows.rows, steps=shape.steps, batch=shape.batch, seed=plan.seed)
     progress = TellProgress(listen, order.tokens_of_steps(shape.batch))
-    pad = ready.tokenizer.pad_token_id
-    collator = Collator(0 if pad is None else pad)
+    collator = _collator(ready, model)
     val = ready.val.rows if ready.val else ()
     signal = None
     if reader is not None:
@@ -171,6 +170,14 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, progress
+
+
+def _collator(ready: _Prepared, model: Any) -> Collator:
+    pad = ready.tokenizer.pad_token_id
+    # Flash attention tells packed rows apart on a single line only.
+    flash = "flash" in str(getattr(model.config, "_attn_implementation", ""))
+    width = None if flash else ready.train.max_length
+    return Collator(0 if pad is None else pad, packing=ready.train.packing, width=width)
 
 
 def _clear_stale(plan: TrainPlan, trainer: DistillTrainer) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distill.losses.fused_loss import DenseTargets
 from distill.signals.dense import TokenTeacher
-from distill.train.collate import IGNORED, Collator, EncodedRow
+from distill.train.collate import IGNORED, Collator, EncodedRow, unpacked
 
 MEMORY_BYTES = 512 * 2**20
 BATCH_TOKENS = 4096
@@ -30,7 +30,7 @@ class TeacherStates(Protocol):
         ...
 
     def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
-        """The teacher at the supervised positions of a batch."""
+        """The teacher at the supervised positions of a batch's rows that have a signal."""
         ...
 
 
@@ -43,7 +43,7 @@ class LiveTeacher:
 
     @torch.no_grad()
     def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
-        """The teacher at the supervised positions of a batch."""
+        """The teacher at the supervised positions of a batch's rows that have a signal."""
         return DenseTargets(_states(self._teacher, inputs), self._teacher.project)
 
 
@@ -64,11 +64,12 @@ class RememberedTeacher:
 
     @torch.no_grad()
     def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
-        """The teacher at the supervised positions of a batch."""
-        places = [self._places[key] for key in inputs["keys"].tolist()]
-        at_N = torch.cat([torch.arange(place.start, place.stop) for place in places])
+        """The teacher at the supervised positions of a batch's rows that have a signal."""
         # A batch that only keeps other ranks company has keys but nothing supervised.
-        at_N = at_N[: int((inputs["labels"] != IGNORED).sum())]
+        chosen_B = ~inputs["text_only"] & (inputs["counts"] > 0)
+        places = [self._places[key] for key in inputs["keys"][chosen_B].tolist()]
+        ranges = [torch.arange(place.start, place.stop) for place in places]
+        at_N = torch.cat([torch.zeros(0, dtype=torch.long), *ranges])
         states_NH = self._states_NH[at_N.to(self._states_NH.device)]
         return DenseTargets(states_NH, self._teacher.project)
 
@@ -110,8 +111,10 @@ def _read_all(
 
 
 def _states(teacher: TokenTeacher, inputs: Mapping[str, Tensor]) -> Tensor:
-    keep_BT = inputs["labels"][:, 1:] != IGNORED
-    states_BTH = teacher.hidden(inputs["input_ids"], inputs["attention_mask"])
+    """One row to a line, so that the teacher never meets a packed one."""
+    alone = unpacked(inputs, ~inputs["text_only"])
+    keep_BT = alone["labels"][:, 1:] != IGNORED
+    states_BTH = teacher.hidden(alone["input_ids"], alone["attention_mask"])
     return states_BTH[:, :-1][keep_BT]
 
 

@@ -17,9 +17,9 @@ from transformers import Trainer, TrainerCallback
 from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
 from distill.recipe.training import Loss
-from distill.train.collate import IGNORED, Collator, EncodedRow
+from distill.train.collate import IGNORED, Collator, EncodedRow, emptied, signalled
 from distill.train.fused_head import FusedHead, head_terms
-from distill.train.self_test import self_test
+from distill.train.self_test import packing_test, self_test
 from distill.train.teacher_states import TeacherStates
 
 
@@ -30,19 +30,15 @@ class Objective:
     loss: Loss
     teacher: TeacherStates | None = None
 
-    @property
-    def ce_weight(self) -> float:
-        """Weight of the cross-entropy."""
-        return self.loss.ce if self.teacher else self.loss.ce + self.loss.weight
-
     def targets(self, inputs: Mapping[str, Tensor]) -> HeadTargets:
         """What is to be learnt from a batch."""
         labels_BT = inputs["labels"][:, 1:]
         keep_BT = labels_BT != IGNORED
         text = HeadTargets(labels_BT[keep_BT], self.loss, keep_BT=keep_BT)
-        if self.teacher is None:
+        if self.teacher is None or bool(inputs["text_only"].all()):
             return text
-        return replace(text, teacher=self.teacher.targets(inputs), width=self.teacher.width)
+        told = replace(text, teacher=self.teacher.targets(inputs), width=self.teacher.width)
+        return replace(told, signal_N=signalled(inputs)) if inputs["text_only"].any() else told
 
 
 class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
@@ -58,7 +54,7 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         self._objective = objective
         FusedHead.install(self.model, FusedPlan())
         self._tested = False
-        self._since_log_3 = torch.zeros(3, dtype=torch.float64)
+        self._since_log_5 = torch.zeros(5, dtype=torch.float64)
 
     def compute_loss(
         self,
@@ -70,11 +66,12 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         """This micro-batch's share of the step's loss, times the ranks that will average it."""
         targets = self._objective.targets(inputs)
         if not self._tested:
+            packing_test(model, inputs, targets)
             self_test(model, inputs, targets)
             self._tested = True
         found = head_terms(model, inputs, targets)
         count = len(targets.labels_N)
-        self._since_log_3 += _sums(found, count)
+        self._since_log_5 += _sums(found, targets)
         items = count if num_items_in_batch is None else num_items_in_batch
         loss = found.weighted / items * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
@@ -89,17 +86,15 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         model = self.model_wrapped
         was_training = model.training
         model.eval()
-        sums_3 = torch.zeros(3, dtype=torch.float64)
+        sums_5 = torch.zeros(5, dtype=torch.float64)
         with torch.no_grad():
             for batch in self._val_batches(eval_dataset or self.eval_dataset):
                 inputs = self._prepare_inputs(batch)
                 targets = self._objective.targets(inputs)
-                sums_3 += _sums(head_terms(model, inputs, targets), len(targets.labels_N))
+                sums_5 += _sums(head_terms(model, inputs, targets), targets)
         model.train(was_training)
-        kd, ce = self._per_token(sums_3)
-        metrics = self._terms(kd, ce, metric_key_prefix)
-        loss = self._objective.loss
-        metrics[f"{metric_key_prefix}_loss"] = loss.weight * kd + self._objective.ce_weight * ce
+        figures = self._figures(sums_5)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
         self.log(metrics)
         control = self.control  # type: ignore[has-type]  # transformers is not fully typed
         self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
@@ -108,9 +103,9 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add both terms, before their weights, to every line of the training loss."""
         if "loss" in logs:
-            kd, ce = self._per_token(self._since_log_3)
-            logs |= self._terms(kd, ce, "")
-            self._since_log_3 = torch.zeros(3, dtype=torch.float64)
+            figures = self._figures(self._since_log_5)
+            logs |= {name: value for name, value in figures.items() if name != "loss"}
+            self._since_log_5 = torch.zeros(5, dtype=torch.float64)
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
@@ -120,15 +115,14 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return SequentialSampler(train_dataset or self.train_dataset)
 
-    def _terms(self, kd: float, ce: float, prefix: str) -> dict[str, float]:
-        head = f"{prefix}_" if prefix else ""
-        terms = {f"{head}ce_loss": ce}
-        return terms if self._objective.teacher is None else terms | {f"{head}kd_loss": kd}
-
-    def _per_token(self, sums_3: Tensor) -> tuple[float, float]:
-        """KD and CE per supervised token over all ranks."""
-        kd, ce, count = self.accelerator.reduce(sums_3.to(self.args.device)).tolist()
-        return kd / max(count, 1), ce / max(count, 1)
+    def _figures(self, sums_5: Tensor) -> dict[str, float]:
+        """Over all ranks: the objective per supervised token, each term over its own tokens."""
+        total = self.accelerator.reduce(sums_5.to(self.args.device)).tolist()
+        weighted, kd, told, ce, count = total
+        figures = {"loss": weighted / max(count, 1), "ce_loss": ce / max(count, 1)}
+        if self._objective.teacher is not None:
+            figures["kd_loss"] = kd / max(told, 1)
+        return figures
 
     def _val_batches(self, rows: Sequence[EncodedRow]) -> Iterator[dict[str, Tensor]]:
         """This rank's batches of similar length; every rank gets as many, the last ones empty."""
@@ -141,14 +135,16 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
                 yield self.data_collator(mine)
             else:
                 # ZeRO-3 gathers weights in every forward pass, so no rank may skip one.
-                batch = self.data_collator(order[:1])
-                yield batch | {"labels": torch.full_like(batch["labels"], IGNORED)}
+                yield emptied(self.data_collator(order[:1]))
 
 
-def _sums(found: FusedTerms, count: int) -> Tensor:
-    """KD, CE and tokens of one batch, for the lines of the log."""
-    kd, ce = torch.stack([found.kd, found.ce]).tolist()
-    return torch.tensor([kd, ce, count], dtype=torch.float64)
+def _sums(found: FusedTerms, targets: HeadTargets) -> Tensor:
+    """What is minimised, KD and its tokens, CE and its tokens of one batch, for the log."""
+    weighted, kd, ce = torch.stack([found.weighted.detach(), found.kd, found.ce]).tolist()
+    count = len(targets.labels_N)
+    told = count if targets.signal_N is None else int(targets.signal_N.sum())
+    told = 0 if targets.teacher is None else told
+    return torch.tensor([weighted, kd, told, ce, count], dtype=torch.float64)
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not fully typed

@@ -2,7 +2,7 @@
 
 import torch
 
-from distill.train.collate import Collator, EncodedRow, OrderedRows
+from distill.train.collate import Collator, EncodedRow, OrderedRows, unpacked
 
 
 def _rows(count=5):
@@ -52,3 +52,27 @@ def test_padding_is_never_read_or_learnt():
     assert batch["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
     assert batch["labels"].tolist() == [[-100, 7, -100, -100], [-100, 7, 7, 7]]
     assert batch["keys"].tolist() == [0, 2]
+
+
+def test_packed_rows_share_lines():
+    """A row goes behind the one before it while the line has room; positions start again."""
+    batch = Collator(9, packing=True, width=5)([_rows()[at] for at in (0, 1, 2)])
+    assert batch["input_ids"].tolist() == [[0, 1, 0, 1, 2], [0, 1, 2, 3, 9]]
+    assert batch["position_ids"].tolist() == [[0, 1, 0, 1, 2], [0, 1, 2, 3, 0]]
+    assert batch["labels"].tolist() == [[-100, 7, -100, 7, 7], [-100, 7, 7, 7, -100]]
+    assert batch["lines"].tolist() == [0, 0, 1]
+    assert "attention_mask" not in batch
+    assert Collator(9, packing=True)(_rows())["input_ids"].shape == (1, 20)
+
+
+def test_unpacked_rows_are_the_padded_ones():
+    """Rows of a packed batch come back one to a line, their tokens in the same order."""
+    rows = _rows()
+    packed = Collator(9, packing=True, width=9)(rows)
+    chosen = torch.tensor([True, False, True, True, True])
+    padded = Collator(0)([row for row, one in zip(rows, chosen, strict=True) if one])
+    found = unpacked(packed, chosen)
+    mask = padded["attention_mask"]
+    assert torch.equal(found["attention_mask"], mask)
+    assert torch.equal(found["labels"], padded["labels"])
+    assert torch.equal(found["input_ids"] * mask, padded["input_ids"] * mask)
