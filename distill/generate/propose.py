@@ -14,7 +14,9 @@ from distill.generate.sampling import Sampler
 from distill.generate.steps import Step, build_steps, wrong
 from distill.recipe.files import locate
 from distill.recipe.generation import Generate, SampleField
+from distill.recipe.given import learns_given_rows
 from distill.recipe.schema import Recipe
+from distill.rows.corpus import read_corpus
 from distill.rows.readers import read_records
 from distill.rows.row import Row, digest, row_id
 
@@ -41,6 +43,9 @@ class Proposer:
         self._strategy = generate.strategy or "fields"
         self._sampler = Sampler(recipe)
         self._pool = None if self._sampler.grows else _read_pool(recipe)
+        if self._pool is None and learns_given_rows(recipe):
+            assert recipe.data.documents is not None
+            self._pool = read_corpus(locate(recipe, recipe.data.documents))
         columns = {name: None for row in self._pool or () for name in row}
         self.steps: Sequence[Step] = build_steps(recipe, columns)
         self._made = tuple(generate.fields)

@@ -103,6 +103,21 @@ def fused_loss(
         return FusedTerms(*found)
 
 
+def token_logp(
+    parts: Sequence[Part], bias_V: Tensor | None, labels_N: Tensor, plan: FusedPlan
+) -> Tensor:
+    """Log q of each row's label, with gradients for every part that wants them.
+
+    Shapes: see Part; returns (N,). The backward pass makes the logits again, chunk by chunk.
+    Units: nats.
+    Source: log-softmax; its gradient is e_y - q.
+    """
+    with torch.autocast(parts[0].x_NH.device.type, enabled=False):
+        flat = [tensor for part in parts for tensor in part]
+        found: Tensor = _TokenLogp.apply(labels_N, plan, bias_V, *flat)  # type: ignore[no-untyped-call]
+        return found
+
+
 def chunk_rows(rows: int, width: int, plan: FusedPlan, like: Tensor) -> int:
     """How many rows go through at once: what the budget holds, in chunks of nearly equal size."""
     device = like.device.type
@@ -190,6 +205,47 @@ class _Fused(torch.autograd.Function):
             with torch.autocast(upstream.device.type, enabled=False):
                 _walk(parts, bias_V, ctx.targets, ctx.plan, gradients)
         return (None, None, None, *gradients.scaled(upstream, [bias_V, *flat]))
+
+
+class _TokenLogp(torch.autograd.Function):
+    """Inputs: labels, plan, bias, then x and weight of every part."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, labels_N: Tensor, plan: FusedPlan, bias_V: Tensor | None, *flat: Tensor
+    ) -> Tensor:
+        ctx.plan = plan
+        ctx.save_for_backward(labels_N, bias_V, *flat)
+        chunks = _logp_chunks(_parts(flat), bias_V, labels_N, plan)
+        found = [logq_NV.gather(-1, labels_N[at, None])[:, 0] for at, _, logq_NV in chunks]
+        return torch.cat(found) if found else flat[0].new_zeros(0, dtype=_wide(flat[0]))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream_N: Tensor) -> tuple[Any, ...]:
+        labels_N, bias_V, *flat = ctx.saved_tensors
+        parts = _parts(flat)
+        gradients = _Gradients(parts, bias_V, ctx.needs_input_grad[2:])
+        with torch.autocast(upstream_N.device.type, enabled=False):
+            for at, z_NV, logq_NV in _logp_chunks(parts, bias_V, labels_N, ctx.plan):
+                dz_NV = logq_NV.exp_().mul_(-upstream_N[at, None])
+                dz_NV.scatter_add_(-1, labels_N[at, None], upstream_N[at, None].to(dz_NV.dtype))
+                gradients.add(_before_transform(dz_NV, z_NV, ctx.plan), at, parts)
+        one = torch.ones((), device=upstream_N.device)
+        return (None, None, *gradients.scaled(one, [bias_V, *flat]))
+
+
+def _logp_chunks(
+    parts: Sequence[Part], bias_V: Tensor | None, labels_N: Tensor, plan: FusedPlan
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Rows, logits and log-softmax of one chunk after another, in buffers that are used again."""
+    wide, x_NH = _wide(parts[0].x_NH), parts[0].x_NH
+    ready = [Part(part.x_NH, _ready(part.weight_VH, wide)) for part in parts]
+    most = chunk_rows(len(labels_N), len(parts[0].weight_VH), plan, x_NH)
+    buffer_NV = x_NH.new_empty(most, len(parts[0].weight_VH), dtype=wide)
+    for at, _ in _chunks(len(labels_N), None, most):
+        z_NV = _logits(ready, bias_V, at, buffer_NV, plan)
+        yield at, z_NV, torch.log_softmax(z_NV, dim=-1)
 
 
 @torch.no_grad()

@@ -85,16 +85,12 @@ def _student(student: Student | None) -> Iterator[Unbuilt]:
 def _train(train: Train | None) -> Iterator[Unbuilt]:
     if train is None:
         return
-    if train.objective != "distill":
-        yield "train.objective", f"the objective {train.objective}", "distill"
     if isinstance(train.signal, SparseSignal):
         yield "train.signal.kind", f"the signal {train.signal.kind}", ", ".join(BUILT_SIGNALS)
     if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
-    for key in ("mix", "on_policy", "early_stop"):
-        # on_policy: 0 is said on purpose and means what is built.
-        if getattr(train, key):
-            yield f"train.{key}", key, None
+    if train.on_policy:  # 0 is said on purpose and means what is built
+        yield "train.on_policy", "on_policy", None
 
 
 def _evaluate(evaluate: Evaluate | None) -> Iterator[Unbuilt]:

@@ -19,6 +19,7 @@ from distill.recipe.check_teachers import check_teachers
 from distill.recipe.check_training import check_evaluate, check_train
 from distill.recipe.expand import expand
 from distill.recipe.findings import Findings, check_schema
+from distill.recipe.given import with_given_rows
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ExtractTask
@@ -65,7 +66,7 @@ def _check_generation(recipe: Recipe, tables: Tables, findings: Findings) -> fro
     """The fields of a finished row, None where that cannot be known."""
     check_pool(recipe, tables, findings)
     check_seeds(recipe, tables, findings)
-    generate = recipe.generate
+    generate = with_given_rows(recipe).generate
     if generate is None:
         return None
     check_strategy(recipe, findings)

@@ -8,6 +8,7 @@ from typing import Any
 from distill.errors import DataError, Problem, RecipeError
 from distill.recipe.files import locate
 from distill.recipe.findings import Findings
+from distill.recipe.given import learns_given_rows
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.suggest import did_you_mean
@@ -81,7 +82,7 @@ def check_pool(recipe: Recipe, tables: Tables, findings: Findings) -> None:
     """Notes a pool without the task's input, where no field makes it."""
     pool, name = tables.pool, recipe.task.input
     made = recipe.generate.fields if recipe.generate else {}
-    if pool is not None and name not in made:
+    if pool is not None and name not in made and not learns_given_rows(recipe):
         _require(pool, "data.pool", name, "task.input", findings)
 
 

@@ -9,6 +9,7 @@ from distill.recipe.check_data import Tables
 from distill.recipe.files import locate, names_a_file, text_of
 from distill.recipe.findings import Findings
 from distill.recipe.generation import AskField, FieldSpec, RenderField, SampleField
+from distill.recipe.given import DOCUMENT, FIELDS, learns_given_rows, objective_of
 from distill.recipe.schema import Recipe
 from distill.recipe.suggest import did_you_mean
 from distill.recipe.task import ClassifyTask
@@ -47,6 +48,8 @@ def check_strategy(recipe: Recipe, findings: Findings) -> None:
         findings.add("data.pool", "label_pool has nothing to label", None, fix)
     if strategy == "self_instruct" and data.seeds is None:
         findings.add("data.seeds", "self_instruct grows from seeds, and there are none")
+    if learns_given_rows(recipe):
+        return
     if strategy is None and not generate.fields:
         fix = "Give generate.fields or generate.strategy."
         findings.add("generate", "nothing is generated", ", ".join(BUILT_STRATEGIES), fix)
@@ -71,6 +74,8 @@ def check_fields(recipe: Recipe, tables: Tables, findings: Findings) -> frozense
     )
     pooled = recipe.data.pool is not None and not grows
     columns = tables.pool.columns if tables.pool and pooled else frozenset()
+    if learns_given_rows(recipe) and not pooled:
+        columns = frozenset(DOCUMENT)
     # A column that a field makes anew is hidden from prompts: it may be the label asked for.
     known = _Known(
         dict.fromkeys(sorted(columns - set(generate.fields))),
@@ -104,6 +109,12 @@ def _finished(recipe: Recipe, known: _Known, findings: Findings) -> None:
         if not known.has(name):
             fix = did_you_mean(name, known.names) or f"Make {name!r} in generate.fields."
             findings.add(f"task.{key}", f"no step makes {name!r}", ", ".join(known.names), fix)
+    objective = objective_of(recipe)
+    for name in FIELDS.get(objective, ()):
+        if not known.has(name) and name not in (recipe.task.input, recipe.task.output):
+            fix = did_you_mean(name, known.names) or f"Give every row the field {name!r}."
+            found = f"{objective} learns {name!r}, which no row has"
+            findings.add("train.objective", found, ", ".join(known.names) or None, fix)
 
 
 def _companions(name: str, spec: FieldSpec) -> Iterable[str]:

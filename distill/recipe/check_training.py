@@ -8,6 +8,7 @@ from distill.errors import RecipeError
 from distill.recipe.check_fields import known_teacher
 from distill.recipe.files import folder_of, locate, missing_folder
 from distill.recipe.findings import Findings
+from distill.recipe.given import with_given_rows
 from distill.recipe.loss_pairs import SIGNALS, refuse, warnings
 from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
@@ -32,8 +33,9 @@ def check_train(recipe: Recipe, findings: Findings) -> None:
         return
     if student is None:
         findings.add("student", "there is nothing to train", None, "Give `student`.")
-    if recipe.generate is None:
+    if with_given_rows(recipe).generate is None:
         findings.add("generate", "there are no rows to train on", None, "Give `generate`.")
+    _objective(recipe, train, findings)
     if isinstance(train.deepspeed, str) and train.deepspeed not in ZERO_STAGES:
         _file(recipe, "train.deepspeed", train.deepspeed, ZERO_STAGES, findings)
     _loss(train, findings)
@@ -87,6 +89,25 @@ def _file(
             return
         allowed = f"{', '.join(names)}, or a path relative to the recipe"
         findings.add(key, f"no file {ref!r}", allowed, did_you_mean(ref, names))
+
+
+def _objective(recipe: Recipe, train: Train, findings: Findings) -> None:
+    """Notes what does not go with the objective, mixed-in data and early stopping."""
+    for index, blend in enumerate(train.mix):
+        _file(recipe, f"train.mix.{index}.data", blend.data, (), findings)
+    held_out = recipe.split is not None and recipe.split.val > 0
+    if train.early_stop and not held_out:
+        fix = "Give `split` a share of val."
+        findings.add("train.early_stop", "there is no val to stop by", None, fix)
+    if train.objective == "distill":
+        return
+    if train.signal.kind != "text":
+        found = f"{train.objective} learns from the rows alone, not from the signal "
+        fix = "Leave train.signal out, or set train.objective: distill."
+        findings.add("train.signal", found + train.signal.kind, "text", fix)
+    if recipe.evaluate and recipe.evaluate.compare:
+        found = f"there are no other ways to compare {train.objective} with"
+        findings.add("evaluate.compare", found, None, "Leave it out.")
 
 
 def _loss(train: Train, findings: Findings) -> None:

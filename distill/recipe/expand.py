@@ -12,6 +12,7 @@ from distill.recipe.defaults import (
 )
 from distill.recipe.files import text_of
 from distill.recipe.generation import AskField, FieldSpec, SampleField
+from distill.recipe.given import with_given_rows
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask, ExtractTask
 from distill.recipe.templates import Template, as_json, as_literal
@@ -29,6 +30,7 @@ def expand(recipe: Recipe) -> Recipe:
 
     Raises: RecipeError when a template cannot name the task's fields, or a file is missing.
     """
+    recipe = with_given_rows(recipe)
     generate = recipe.generate
     if generate is None or generate.ask is None:
         return recipe

@@ -86,6 +86,16 @@ class Engine(Model):
     address: str | None = None
 
 
+_FIELDS = {
+    "clm": {"input": "text", "output": "text"},
+    "dpo": {"input": "prompt", "output": "chosen"},
+}
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
 class Recipe(Model):
     """One run, from teachers to a student. Every stage is optional."""
 
@@ -105,6 +115,18 @@ class Recipe(Model):
     evaluate: Evaluate | None = None
     export: Export | None = None
     run: Engine = Engine()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_of_the_objective(cls, given: Any) -> Any:
+        """Raw text and preferences that are given have fields of their own names."""
+        if not _plain(given) or given.get("generate"):
+            return given
+        train, task = given.get("train"), given.get("task")
+        if not (_plain(train) and _plain(task)):
+            return given
+        names = _FIELDS.get(str(train.get("objective")), {})
+        return {**given, "task": {**names, **task}}
 
     _source: str = PrivateAttr(default="")
     """Path of the file this came from; relative paths of the recipe start at its folder."""

@@ -150,15 +150,30 @@ class Mix(Model):
     """Other data mixed in against forgetting."""
 
     data: str
+    """A file of rows (messages, text, or the task's input and output) or a folder of documents."""
     share: float = Field(gt=0, lt=1)
+    """Of all rows that are read."""
+
+
+class PreferenceOptions(Model):
+    """Direct preference optimisation. Rafailov et al. 2023, arXiv:2305.18290."""
+
+    beta: float = Field(default=0.1, gt=0)
+    """How strongly the student is held to what it was; 0.1 as in the paper, section 6."""
+    ce: float = Field(default=0.0, ge=0)
+    """Weight of the chosen answer's cross-entropy per token (Pang et al. 2024, arXiv:2404.19733).
+    """
 
 
 class Train(Model):
     """Settings of the trainer. `trainer` takes any TrainingArguments key."""
 
     objective: Literal["distill", "clm", "dpo"] = "distill"
+    """distill: learn what a teacher wrote or thinks. clm: continue pre-training on raw text (rows
+    with `text`). dpo: learn which of two answers is preferred (prompt, chosen, rejected)."""
     signal: Signal = TextSignal()
     loss: Loss = ForwardKL()
+    dpo: PreferenceOptions = PreferenceOptions()
     batch: int = Field(default=32, ge=1)
     """Rows per optimiser step, whatever the number of devices; accumulation is derived."""
     micro_batch: int | None = Field(default=None, ge=1)
@@ -174,6 +189,7 @@ class Train(Model):
     mix: list[Mix] = Field(default=[])
     on_policy: float | None = Field(default=None, ge=0, le=1)
     early_stop: bool = False
+    """Stop when val gets no better, and keep the weights that were best there."""
     deepspeed: str | dict[str, Any] | None = None
     """zero0, zero1, zero2, zero3, a file, or an inline mapping."""
     processes: int | None = Field(default=None, ge=1)
@@ -184,4 +200,6 @@ class Train(Model):
     def _one_length(self) -> "Train":
         if self.steps is not None and self.epochs is not None:
             raise ValueError("give `steps` or `epochs`, not both")
+        if sum(blend.share for blend in self.mix) >= 1:
+            raise ValueError("the shares of `mix` leave no room for the rows themselves")
         return self

@@ -101,6 +101,8 @@ class Training(_Part):
     trainable: int
     """Parameters that were trained."""
     trainable_share: float
+    pairs: dict[str, float] | None = None
+    """Of preference distillation: how many held-out pairs are told right, {right, n}."""
 
 
 class VerdictPart(_Part):

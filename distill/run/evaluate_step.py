@@ -9,10 +9,11 @@ from distill.errors import Problem, RunError
 from distill.evaluate.answers import Answered, answer_rows
 from distill.evaluate.metrics import Price, majority_answers
 from distill.evaluate.stage import SystemResult, combine, measure
-from distill.measure.intervals import Figure
+from distill.measure.intervals import Figure, proportion
 from distill.progress import Listener, Progress
 from distill.recipe.files import text_of
 from distill.recipe.generation import AskField
+from distill.recipe.given import FIELDS, objective_of
 from distill.recipe.prompts import TaskPrompt, teacher_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask
@@ -20,9 +21,10 @@ from distill.recipe.templates import Template
 from distill.rows.dataset import read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
+from distill.run.keys import asked_teachers
 from distill.run.local_models import signal_teacher
 from distill.run.rows_steps import gold_records
-from distill.run.students import ANSWER_TOKENS, ask_student, read_tokens
+from distill.run.students import ANSWER_TOKENS, ask_student, read_texts, read_tokens
 from teachers.config import LocalTeacher
 from teachers.prices import price_of
 from teachers.protocol import Message, user
@@ -55,6 +57,7 @@ def evaluate_step(context: Context) -> Outcome:
             if part is sets[0] and results[0].answers is not None:
                 first_answers[name] = results[0].answers
     asking.finish()
+    _add_pairs(context, measured.get("val", {}))
     found = combine(measured)
     lead = measured[found.metrics_on] if found.metrics_on else {}
     details = {
@@ -67,6 +70,15 @@ def evaluate_step(context: Context) -> Outcome:
     return Outcome(digest(canonical_json(found.metrics)), {}, details)
 
 
+def _add_pairs(context: Context, measured: Mapping[str, Sequence[dict[str, Figure]]]) -> None:
+    """The share of held-out pairs that each student of a preference distillation tells right."""
+    trained = context.directory.done("train")
+    pairs = trained.details.get("pairs", []) if trained else []
+    for figures, found in zip(measured.get("student", ()), pairs, strict=False):
+        if found is not None and found["n"]:
+            figures["pair_accuracy"] = proportion(int(found["right"]), found["n"])
+
+
 def measured_sets(context: Context) -> list[MeasuredSet]:
     """The sets that the recipe measures on, those without rows left out."""
     recipe = context.recipe
@@ -74,16 +86,17 @@ def measured_sets(context: Context) -> list[MeasuredSet]:
     prompt = TaskPrompt.from_recipe(recipe)
     records: dict[str, Sequence[Mapping[str, Any]]] = {"gold": gold_records(context)}
     if "val" in recipe.evaluate.on and (context.directory.dataset / "val.jsonl").is_file():
-        records["val"] = [row.fields for row in read_dataset(context.directory.dataset, "val")]
+        rows = read_dataset(context.directory.dataset, "val")
+        records["val"] = [{"text": row.text} if row.text else row.fields for row in rows]
     return [
         MeasuredSet(
             name,
-            rows,
-            [row[recipe.task.output] for row in rows],
-            [prompt.ask_messages(row) for row in rows],
+            held,
+            [row[recipe.task.output] for row in held],
+            [prompt.ask_messages(row) for row in held],
         )
         for name in dict.fromkeys(recipe.evaluate.on)
-        if (rows := list(records.get(name, ()))[: recipe.evaluate.limit])
+        if (held := list(records.get(name, ()))[: recipe.evaluate.limit])
     ]
 
 
@@ -145,6 +158,9 @@ def system_results(
 def student_result(context: Context, part: MeasuredSet, name: str, folder: str) -> SystemResult:
     """What one trained model says, and how well it predicts the expected text."""
     recipe = context.recipe
+    if objective_of(recipe) == "clm":  # raw text is no answer to anything
+        texts = [str(row) for row in part.expected]
+        return SystemResult(name, figures=read_texts(folder, texts, recipe.train))
     price = recipe.student.price if recipe.student else None
     answers, seconds = context.runner.run(
         ask_student(recipe.task, folder, part.prompts, answer_tokens(recipe))
@@ -161,6 +177,8 @@ def student_result(context: Context, part: MeasuredSet, name: str, folder: str) 
 
 def measured_teacher(recipe: Recipe) -> str | None:
     """The teacher that is measured beside the student: who wrote the labels, or gave the signal."""
+    if objective_of(recipe) in FIELDS and not asked_teachers(recipe):
+        return None
     named = teacher_prompt(recipe)
     return named[0] if named else signal_teacher(recipe)
 

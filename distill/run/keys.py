@@ -143,6 +143,7 @@ def train_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
             mode="json", by_alias=True, exclude={"processes", "micro_batch"}
         ),
         "deepspeed": _deepspeed(recipe),
+        "mix": [file_digest(locate(recipe, blend.data)) for blend in recipe.train.mix],
         "teachers": {
             name: teacher_settings(recipe, name, sources)
             for name in sources

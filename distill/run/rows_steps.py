@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from distill.errors import BudgetPaused, DataError, Problem, RunError
@@ -10,6 +11,7 @@ from distill.filters.chain import Chain, build_chain
 from distill.generate.stage import Interrupted, run_generate
 from distill.recipe.files import locate
 from distill.recipe.generation import SampleField
+from distill.recipe.given import objective_of
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask
@@ -19,6 +21,7 @@ from distill.rows.readers import read_records
 from distill.rows.row import Row, canonical_json, digest
 from distill.rows.stages import read_stage, write_stage
 from distill.run.context import Context, Outcome
+from distill.run.dataset_rows import dataset_row
 from distill.run.keys import asked_teachers, recipe_hash
 from distill.run.lock import prompt_hashes
 from distill.run.packages import student_tokenizer
@@ -69,7 +72,8 @@ def split_step(context: Context) -> Outcome:
     rows = [row for row in sifted if row.status == "accepted"]
     parts = _split(recipe, rows)
     prompt = TaskPrompt.from_recipe(recipe)
-    splits = {name: [_dataset_row(prompt, row) for row in part] for name, part in parts.items()}
+    make = partial(dataset_row, objective_of(recipe), prompt)
+    splits = {name: [make(row) for row in part] for name, part in parts.items()}
     failed = [row for row in read_stage(directory.stage("generate")) if row.status == "failed"]
     rejected = sorted(
         (row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id
@@ -126,10 +130,6 @@ def _facts(context: Context, splits: Mapping[str, int], rejected: int) -> Datase
     )
 
 
-def _dataset_row(prompt: TaskPrompt, row: Row) -> DatasetRow:
-    return DatasetRow(id=row.id, messages=prompt.conversation(row.fields), fields=row.fields)
-
-
 def _chain(context: Context) -> Chain:
     recipe = context.recipe
     counts_tokens = any(getattr(spec, "tokens", None) for spec in recipe.filter)
@@ -173,12 +173,16 @@ def rows_digest(rows: Iterable[Row]) -> str:
 def dataset_digest(splits: Mapping[str, Sequence[DatasetRow]]) -> str:
     """Hash of what training sees."""
     return _digest_lines(
-        canonical_json(
-            [name, row.id, [[m.role, m.content] for m in row.messages or ()], row.fields]
-        )
+        canonical_json([name, row.id, *_learnt(row), row.fields])
         for name in sorted(splits)
         for row in sorted(splits[name], key=lambda row: row.id)
     )
+
+
+def _learnt(row: DatasetRow) -> list[Any]:
+    if row.messages is None:
+        return [{key: value for key, value in row.as_dict().items() if key != "fields"}]
+    return [[[turn.role, turn.content] for turn in row.messages]]
 
 
 def _digest_lines(lines: Iterable[str]) -> str:

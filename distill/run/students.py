@@ -8,7 +8,7 @@ from distill.evaluate.answers import Answered, answer_rows
 from distill.recipe.task import ClassifyTask, ExtractTask, Task
 from distill.recipe.training import Train
 from distill.rows.encode import Encoded, encode
-from teachers.chat_format import end_ids
+from teachers.chat_format import end_ids, prompt_ids
 from teachers.config import LocalTeacher
 from teachers.protocol import Message
 
@@ -74,6 +74,22 @@ def read_tokens(
     student.release()
     if reader is not None:
         reader.release()
+    return figures
+
+
+def read_texts(folder: str, texts: Sequence[str], train: Train | None) -> "list[RowFigures]":
+    """How well a student predicts raw texts, each up to the longest row that it was trained on."""
+    from distill.evaluate.lm import token_figures
+    from teachers.local_model import LocalModel
+
+    student = LocalModel.load(folder, dtype="auto")
+    length = train.max_length if train else Train().max_length
+    encoded = []
+    for text in texts:
+        ids = prompt_ids(student.tokenizer, [Message("user", text)], chat=False)[:length]
+        encoded.append(Encoded(ids, [True] * len(ids), truncated=False))
+    figures = token_figures(student, None, encoded)
+    student.release()
     return figures
 
 

@@ -17,12 +17,13 @@ from distill.rows.atomic import atomic_file
 from distill.rows.dataset import read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
+from distill.run.dataset_rows import GoldTexts, write_blend
 from distill.run.evaluate_step import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.launch import train_in_processes
 from distill.run.local_models import teacher_builder, teacher_plan
 from distill.run.packages import local_or_hub, tokenizer_source
-from distill.run.rows_steps import require_rows
+from distill.run.rows_steps import gold_records, require_rows
 from distill.run.students import ask_student
 from distill.train.plan import TrainPlan, TrainResult
 
@@ -37,6 +38,7 @@ class Arm:
     rows: Path
     train: Mapping[str, Any]
     teacher: Mapping[str, Any] | None
+    mix: Sequence[Mapping[str, Any]] = ()
 
 
 def train_step(context: Context) -> Outcome:
@@ -63,6 +65,7 @@ def train_step(context: Context) -> Outcome:
         "models": models,
         "rates": rates,
         "training": training_summary(results["student"][0]),
+        "pairs": [result.pairs for result in results["student"]],
         "curves": {name: list(found[0].curve) for name, found in results.items()},
     }
     trained = [context.directory.model(ref) for name in models for ref in models[name]]
@@ -99,14 +102,16 @@ def arms(context: Context) -> list[Arm]:
     assert recipe.train is not None
     rows = context.directory.dataset / "train.jsonl"
     plain = recipe.train.model_dump(mode="json", by_alias=True)
-    plain["steps"], plain["epochs"] = _steps(recipe, _count(rows)), None
+    if recipe.train.objective != "clm":  # whose texts are cut into windows first
+        plain["steps"], plain["epochs"] = _steps(recipe, _count(rows)), None
     if isinstance(recipe.train.deepspeed, str) and recipe.train.deepspeed not in ZERO_STAGES:
         plain["deepspeed"] = str(locate(recipe, recipe.train.deepspeed).resolve())
-    found = [Arm("student", rows, plain, teacher_plan(recipe, context.sources))]
+    mix = blends(context)
+    found = [Arm("student", rows, plain, teacher_plan(recipe, context.sources), mix)]
     hard = {**plain, "signal": {"kind": "text"}}
     for name in recipe.evaluate.compare if recipe.evaluate else ():
         chosen = _confident_rows(context) if name == CONFIDENT else rows
-        found.append(Arm(name, chosen, hard, None))
+        found.append(Arm(name, chosen, hard, None, mix))
     return found
 
 
@@ -198,6 +203,7 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
         seed=seed,
         arm=arm.name,
         output=recipe.task.output,
+        mix=arm.mix,
         weights=_weights([base, arm.teacher["source"]] if arm.teacher else [base]),
     )
 
@@ -216,6 +222,23 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
     return train(plan, teacher_builder(arm.teacher), listen)
 
 
+def blends(context: Context) -> list[dict[str, Any]]:
+    """The data that are mixed in, as rows in the run's own folder; gold is never among them."""
+    recipe = context.recipe
+    assert recipe.train is not None
+    if not recipe.train.mix:
+        return []
+    prompt, found = TaskPrompt.from_recipe(recipe), []
+    gold = GoldTexts(str(row.get(recipe.task.input) or "") for row in gold_records(context))
+    for at, blend in enumerate(recipe.train.mix):
+        path = _folder(context) / f"mix-{at}.jsonl"
+        dropped = write_blend(locate(recipe, blend.data), prompt, gold, path)
+        if dropped:
+            context.say("train", f"{dropped} rows of {blend.data} hold gold and are left out")
+        found.append({"rows_path": str(path.resolve()), "share": blend.share})
+    return found
+
+
 def visible_devices() -> int:
     """One process for each GPU that can be seen, else one."""
     import torch
@@ -227,7 +250,7 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
     """`training` of report.json."""
     keys = (
         "steps", "tokens", "loss_first", "loss_last", "tokens_per_s", "trainable",
-        "trainable_share", "val_loss", "seconds", "supervised_tokens", "truncated_rows",
+        "trainable_share", "val_loss", "seconds", "supervised_tokens", "truncated_rows", "pairs",
     )  # fmt: skip
     return {key: getattr(result, key) for key in keys}
 
@@ -262,7 +285,8 @@ def _steps(recipe: Recipe, rows: int) -> int:
         return recipe.train.steps
     from distill.train.defaults import EPOCHS
 
-    return max(1, math.ceil(rows / recipe.train.batch * (recipe.train.epochs or EPOCHS)))
+    own = recipe.train.batch * (1 - sum(blend.share for blend in recipe.train.mix))
+    return max(1, math.ceil(rows / own * (recipe.train.epochs or EPOCHS)))
 
 
 def _count(path: Path) -> int:

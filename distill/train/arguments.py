@@ -40,7 +40,7 @@ OWNED: Mapping[str, str] = {
 }
 """Keys of TrainingArguments that the recipe says in its own words."""
 
-UNBUILT = ("mix", "on_policy", "early_stop")
+UNBUILT = ("on_policy",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def shape_of(train: Train, *, rows: int, processes: int, cpu: bool) -> Shape:
             fix=f"For example train.micro_batch: {_largest_divisor(share, micro)}.",
         )
     epochs = train.epochs or defaults.EPOCHS
-    steps = train.steps or max(1, math.ceil(epochs * rows / train.batch))
+    own = train.batch * (1 - sum(blend.share for blend in train.mix))
+    steps = train.steps or max(1, math.ceil(epochs * rows / own))
     return Shape(steps, train.batch, micro, share // micro)
 
 
@@ -90,7 +91,8 @@ def training_arguments(
 
     _check_keys(train.trainer, {field.name for field in fields(TrainingArguments)})
     cpu = not torch.cuda.is_available()
-    given = _ours(train, method, shape, cpu=cpu) | _by_steps(shape, val=val) | train.trainer
+    by_steps = _by_steps(shape, val=val, early_stop=train.early_stop)
+    given = _ours(train, method, shape, cpu=cpu) | by_steps | train.trainer
     given |= {"output_dir": str(out_dir / "checkpoints"), "seed": seed}
     try:
         args = TrainingArguments(**given)
@@ -108,7 +110,6 @@ def check_built(train: Train) -> None:
     Raises: RecipeError naming the keys.
     """
     wrong = [name for name in UNBUILT if getattr(train, name)]
-    wrong += ["objective"] if train.objective != "distill" else []
     wrong += ["signal"] if train.signal.kind not in ("text", "dense") else []
     wrong += ["lr"] if isinstance(train.lr, list) and len(train.lr) != 1 else []
     if wrong:
@@ -142,9 +143,17 @@ def _ours(train: Train, method: defaults.Method, shape: Shape, *, cpu: bool) -> 
     }
 
 
-def _by_steps(shape: Shape, *, val: bool) -> dict[str, Any]:
-    save = max(1, math.ceil(shape.steps / defaults.CHECKPOINTS))
-    return {
+def _by_steps(shape: Shape, *, val: bool, early_stop: bool) -> dict[str, Any]:
+    looks = defaults.EARLY_STOP_LOOKS if early_stop else defaults.CHECKPOINTS
+    save = max(1, math.ceil(shape.steps / looks))
+    best = {
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "loss",
+        "greater_is_better": False,
+        # How often val was no better is part of where a training stands.
+        "restore_callback_states_from_checkpoint": True,
+    }
+    return (best if early_stop else {}) | {
         "logging_steps": max(1, shape.steps // defaults.LOG_POINTS),
         "logging_first_step": True,
         "save_strategy": "steps",

@@ -6,6 +6,7 @@ learnt; the shift by one happens in the trainer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,50 +31,118 @@ class EncodedRow:
     """Learnt from its text alone, also where others have a signal."""
 
     @property
+    def tokens(self) -> int:
+        """How many tokens are read."""
+        return len(self.input_ids_T)
+
+    @property
     def supervised(self) -> int:
         """How many tokens are learnt."""
         return int((self.labels_T != IGNORED).sum())
 
 
-class OrderedRows(Dataset[EncodedRow]):
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """Two answers to one prompt, of which the first is preferred."""
+
+    id: str
+    key: int
+    chosen: EncodedRow
+    rejected: EncodedRow
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are read."""
+        return self.chosen.tokens + self.rejected.tokens
+
+    @property
+    def supervised(self) -> int:
+        """How many tokens the preference speaks of."""
+        return self.chosen.supervised + self.rejected.supervised
+
+
+Item = EncodedRow | EncodedPair
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Other rows mixed in."""
+
+    rows: Sequence[EncodedRow]
+    share: float
+    """Of all rows that are read."""
+
+
+class OrderedRows(Dataset[Item]):
     """Exactly `steps * batch` rows: one shuffle of all rows after another.
 
     The order is part of the data, so neither the number of processes nor the size of a micro-batch
-    can change which rows an optimiser step sees, and every step is full.
+    can change which rows an optimiser step sees, and every step is full. Mixed-in rows are spread
+    evenly, shuffled on their own, and keep to their share at every point of the training.
     """
 
-    def __init__(self, rows: Sequence[EncodedRow], *, steps: int, batch: int, seed: int) -> None:
-        self._rows = rows
+    def __init__(
+        self,
+        rows: Sequence[Item],
+        *,
+        steps: int,
+        batch: int,
+        seed: int,
+        blends: Sequence[Blend] = (),
+    ) -> None:
+        self._sources = [rows, *(blend.rows for blend in blends)]
         self._length = steps * batch
         self._seed = seed
-        self._shuffle: tuple[int, list[int]] = (-1, [])
+        self._shuffles: dict[int, tuple[int, list[int]]] = {}
+        self._turns = _turns(self._length, [blend.share for blend in blends])
 
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, at: int) -> EncodedRow:
+    def __getitem__(self, at: int) -> Item:
         """The row at this place of the whole training."""
         if not 0 <= at < self._length:
             raise IndexError(at)
-        turn, place = divmod(at, len(self._rows))
-        if self._shuffle[0] != turn:
-            self._shuffle = (turn, self._order(turn))
-        return self._rows[self._shuffle[1][place]]
+        source, number = self._turns[at]
+        rows = self._sources[source]
+        turn, place = divmod(number, len(rows))
+        if self._shuffles.get(source, (-1, []))[0] != turn:
+            self._shuffles[source] = (turn, self._order(source, turn))
+        return rows[self._shuffles[source][1][place]]
+
+    @property
+    def own_rows(self) -> Sequence[Item]:
+        """The rows without those that are mixed in."""
+        return self._sources[0]
 
     def tokens_of_steps(self, batch: int) -> list[int]:
         """How many tokens each optimiser step reads."""
-        lengths = [len(self[at].input_ids_T) for at in range(self._length)]
+        lengths = [self[at].tokens for at in range(self._length)]
         return [sum(lengths[at : at + batch]) for at in range(0, self._length, batch)]
 
-    def supervised(self) -> int:
-        """How many tokens are learnt over the whole training."""
-        counts = {id(row): row.supervised for row in self._rows}
-        return sum(counts[id(self[at])] for at in range(self._length))
+    def supervised(self, rows: int | None = None) -> int:
+        """How many tokens are learnt over the whole training, or over its first so many rows."""
+        counts = {id(row): row.supervised for source in self._sources for row in source}
+        return sum(counts[id(self[at])] for at in range(self._length if rows is None else rows))
 
-    def _order(self, turn: int) -> list[int]:
-        stream = torch.Generator().manual_seed(int(digest([self._seed, turn])[:15], 16))
-        order: list[int] = torch.randperm(len(self._rows), generator=stream).tolist()
+    def _order(self, source: int, turn: int) -> list[int]:
+        words = [self._seed, turn, source] if source else [self._seed, turn]
+        stream = torch.Generator().manual_seed(int(digest(words)[:15], 16))
+        order: list[int] = torch.randperm(len(self._sources[source]), generator=stream).tolist()
         return order
+
+
+def _turns(length: int, shares: Sequence[float]) -> list[tuple[int, int]]:
+    """For every place which source it takes its row from, and that row's number in the source."""
+    all_shares = [1 - sum(shares), *shares]
+    given = [0] * len(all_shares)
+    turns = []
+    for at in range(length):
+        owed = [share * (at + 1) - had for share, had in zip(all_shares, given, strict=True)]
+        source = max(range(len(owed)), key=lambda one: owed[one])
+        turns.append((source, given[source]))
+        given[source] += 1
+    return turns
 
 
 class Collator:
@@ -134,6 +203,20 @@ class Collator:
             starts.append(filled)
             filled += length
         return lines, starts
+
+
+class PairCollator(Collator):
+    """Pairs to one batch: the chosen answer, the rejected one, then the next pair's."""
+
+    def __call__(self, rows: Sequence[Any]) -> dict[str, Tensor]:
+        """As the base class, and `sides` over the rows: 0 chosen, 1 rejected, 2 mixed in."""
+        flat: list[EncodedRow] = []
+        sides: list[int] = []
+        for row in rows:
+            pair = isinstance(row, EncodedPair)
+            flat += [row.chosen, row.rejected] if pair else [row]
+            sides += [0, 1] if pair else [2]
+        return super().__call__(flat) | {"sides": torch.tensor(sides)}
 
 
 def emptied(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

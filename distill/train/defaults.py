@@ -28,6 +28,10 @@ MICRO_BATCH = 8
 CPU_MICRO_BATCH = 64
 """Models that train on a CPU are tiny: a pass costs more than its rows do."""
 CHECKPOINTS = 5
+EARLY_STOP_LOOKS = 20
+"""How often val is measured over a training that may stop early."""
+PATIENCE = 3
+"""Looks at val without a better one, after which the training stops."""
 LOG_POINTS = 50
 
 

@@ -7,7 +7,7 @@ these very modules. Called without, both are what they were.
 Shapes: B rows, T tokens, H hidden, N supervised tokens, V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -16,7 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from distill.errors import Problem, RecipeError
-from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets, Part, fused_loss
+from distill.losses.fused_loss import (
+    FusedPlan,
+    FusedTerms,
+    HeadTargets,
+    Part,
+    fused_loss,
+    token_logp,
+)
 
 KEYWORD = "distill_targets"
 _PLAN, _OWN_FORWARD, _OWN_CLASS = "distill_plan", "distill_own_forward", "distill_own_class"
@@ -24,6 +31,15 @@ _SCALES = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 _DIVISORS = ("logits_scaling",)
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 """What configurations call the things that a model does to its logits; see `self_test`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTokens:
+    """Targets of which only the log-probabilities are wanted, one for each."""
+
+    labels_N: Tensor
+    keep_BT: Tensor
+    """Which positions of a batch they are, its last column left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,16 @@ def head_terms(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -
     return FusedTerms(*model(**model_inputs(inputs), **{KEYWORD: targets}))
 
 
+def head_logp(model: Any, inputs: Mapping[str, Tensor], targets: WrittenTokens) -> Tensor:
+    """The log-probability of each written token, differentiable; `model` as for `head_terms`.
+
+    Shapes: inputs (B, T), returns (N,).
+    Units: nats.
+    """
+    found: Tensor = model(**model_inputs(inputs), **{KEYWORD: targets})[0]
+    return found
+
+
 def model_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     """What of a batch the model reads.
 
@@ -92,8 +118,7 @@ def _linear_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
     targets = given.pop(KEYWORD, None)
     if targets is None:
         return getattr(type(self), _OWN_FORWARD)(self, x, *args, **given)
-    # A plain tuple: what wraps the model rebuilds the outputs that it looks through.
-    return tuple(fused_loss([Part(x, self.weight)], self.bias, targets, getattr(self, _PLAN)))
+    return _computed(self, [Part(x, self.weight)], self.bias, targets)
 
 
 def _lora_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
@@ -103,8 +128,15 @@ def _lora_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
     parts = [Part(x, self.base_layer.weight)]
     if not (self.disable_adapters or self.merged):
         parts += [_adapter(self, name, x) for name in self.active_adapters if name in self.lora_A]
-    bias_V = self.base_layer.bias
-    return tuple(fused_loss(parts, bias_V, targets, getattr(self, _PLAN)))
+    return _computed(self, parts, self.base_layer.bias, targets)
+
+
+def _computed(head: Any, parts: Sequence[Part], bias_V: Tensor | None, targets: Any) -> Any:
+    """A plain tuple: what wraps the model rebuilds the outputs that it looks through."""
+    plan = getattr(head, _PLAN)
+    if isinstance(targets, WrittenTokens):
+        return (token_logp(parts, bias_V, targets.labels_N, plan),)
+    return tuple(fused_loss(parts, bias_V, targets, plan))
 
 
 def _adapter(layer: Any, name: str, x: Tensor) -> Part:

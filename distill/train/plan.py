@@ -37,6 +37,8 @@ class TrainPlan:
     """The task's output field: a row whose `<output>_finish` is `length` is not closed."""
     chat: bool | None = None
     """Absent: whether the tokenizer has a chat template."""
+    mix: Sequence[Mapping[str, Any]] = ()
+    """{rows_path, share}: other rows that are mixed in, learnt from their text alone."""
     weights: Sequence[str] = ()
     """Hashes of the weights behind `base` and the teacher: the same folder may hold others."""
 
@@ -47,7 +49,8 @@ class TrainPlan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "TrainPlan":
         """The plan from its plain data."""
-        return cls(**{**data, "weights": tuple(data.get("weights", ()))})
+        lists = {name: tuple(data.get(name, ())) for name in ("weights", "mix")}
+        return cls(**{**data, **lists})
 
     def write(self, path: Path) -> None:
         """Write the plan where a training process reads it."""
@@ -64,6 +67,9 @@ class TrainPlan:
         del data["out_dir"]
         for name in ("rows_path", "val_path"):
             data[name] = data[name] and _file_digest(Path(data[name]))
+        data["mix"] = [
+            {**blend, "rows_path": _file_digest(Path(blend["rows_path"]))} for blend in self.mix
+        ]
         return digest(data)
 
 
@@ -88,6 +94,8 @@ class TrainResult:
     seconds: float = 0.0
     supervised_tokens: int = 0
     """Tokens learnt over all steps."""
+    pairs: Mapping[str, float] | None = None
+    """Of preference distillation on the validation pairs after training: {right, n}."""
     truncated_rows: int = 0
     """Training rows cut at `max_length`."""
     curve: tuple[Mapping[str, float], ...] = field(default=())

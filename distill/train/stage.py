@@ -6,7 +6,7 @@ again. Only rank 0 writes.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,19 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from distill.errors import RecipeError
+from distill.errors import DataError, Problem, RecipeError
 from distill.progress import Listener
 from distill.recipe.student import Student
-from distill.recipe.training import Train
+from distill.recipe.training import ForwardKL, Loss, Train
 from distill.signals.dense import TokenTeacher
 from distill.signals.vocabulary import shared_width
 from distill.train.arguments import Shape, check_built, shape_of, training_arguments
-from distill.train.collate import Collator, OrderedRows
+from distill.train.collate import Blend, Collator, EncodedPair, OrderedRows, PairCollator
 from distill.train.deepspeed_config import is_stage_3, single_process_environment, start_on_cpu
 from distill.train.defaults import method_of
 from distill.train.launch import launched_processes
 from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished, write_json, write_result
+from distill.train.preference import REFERENCE_FILE, PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
 from distill.train.student import load_student, load_student_tokenizer, trainable
 from distill.train.teacher_states import teacher_states
@@ -44,6 +45,7 @@ class _Prepared:
     tokenizer: Any
     rows: EncodedRows
     val: EncodedRows | None
+    blends: Sequence[Blend]
 
 
 def train(
@@ -91,7 +93,35 @@ def _prepare(plan: TrainPlan) -> _Prepared:
     val: EncodedRows | None = None
     if plan.val_path and held_out:
         val = encode_file(Path(plan.val_path), form, first_key=len(rows.rows))
-    return _Prepared(settings, student, tokenizer, rows, val)
+    _check_kind(rows, settings, plan.rows_path)
+    if settings.early_stop and val is None:
+        found = "the training is to stop by val, and val holds no row"
+        fix = "Give `split` a share of val and enough rows."
+        raise _wrong("early_stop", found, fix)
+    blends = _blends(plan, form, len(rows.rows) + (len(val.rows) if val else 0))
+    return _Prepared(settings, student, tokenizer, rows, val, blends)
+
+
+def _check_kind(rows: EncodedRows, train: Train, path: str) -> None:
+    pairs = isinstance(rows.rows[0], EncodedPair)
+    if pairs == (train.objective == "dpo"):
+        return
+    found = (
+        f"{'preferences' if pairs else 'single answers'} cannot be learnt with {train.objective}"
+    )
+    fix = "Give rows {prompt, chosen, rejected}, or train.objective: distill."
+    problem = Problem(found, file=path, key="train.objective", fix=fix)
+    raise DataError(found, [problem])
+
+
+def _blends(plan: TrainPlan, form: RowFormat, first_key: int) -> list[Blend]:
+    blends = []
+    for spec in plan.mix:
+        path = Path(spec["rows_path"])
+        rows = encode_file(path, form, first_key=first_key, text_only=True).rows
+        first_key += len(rows)
+        blends.append(Blend(rows, spec["share"]))
+    return blends
 
 
 def _arguments(plan: TrainPlan, ready: _Prepared) -> tuple[Shape, Any]:
@@ -150,7 +180,13 @@ def _trainer(
 ) -> tuple[DistillTrainer, TellProgress]:
     from transformers.trainer_callback import PrinterCallback
 
-    order = OrderedRows(ready.rows.rows, steps=shape.steps, batch=shape.batch, seed=plan.seed)
+    order = OrderedRows(
+        ready.rows.rows,
+        steps=shape.steps,
+        batch=shape.batch,
+        seed=plan.seed,
+        blends=ready.blends,
+    )
     progress = TellProgress(listen, order.tokens_of_steps(shape.batch))
     collator = _collator(ready, model)
     val = ready.val.rows if ready.val else ()
@@ -159,17 +195,35 @@ def _trainer(
         width = shared_width(ready.tokenizer, reader.tokenizer)
         rows = [*ready.rows.rows, *val]
         signal = teacher_states(reader, width, rows, collator, args.device, visits=len(order))
-    trainer = DistillTrainer(
-        model=model,
-        args=args,
-        train_dataset=order,
-        objective=Objective(ready.train.loss, signal),
-        collator=collator,
-        val=val,
-        callbacks=[progress],
-    )
+    given = {
+        "model": model,
+        "args": args,
+        "train_dataset": order,
+        "objective": Objective(_loss(ready.train), signal),
+        "collator": collator,
+        "val": val,
+        "callbacks": [progress, *_stops(ready.train)],
+    }
+    trainer: DistillTrainer
+    if ready.train.objective == "dpo":
+        trainer = PreferenceTrainer(options=ready.train.dpo, folder=Path(plan.out_dir), **given)
+    else:
+        trainer = DistillTrainer(**given)
     trainer.remove_callback(PrinterCallback)
     return trainer, progress
+
+
+def _loss(train: Train) -> Loss:
+    """Raw text has no teacher: plain cross-entropy, whatever the weights."""
+    return ForwardKL(weight=0.0, ce=1.0) if train.objective == "clm" else train.loss
+
+
+def _stops(train: Train) -> list[Any]:
+    from transformers import EarlyStoppingCallback
+
+    from distill.train.defaults import PATIENCE
+
+    return [EarlyStoppingCallback(PATIENCE)] if train.early_stop else []
 
 
 def _collator(ready: _Prepared, model: Any) -> Collator:
@@ -177,7 +231,8 @@ def _collator(ready: _Prepared, model: Any) -> Collator:
     # Flash attention tells packed rows apart on a single line only.
     flash = "flash" in str(getattr(model.config, "_attn_implementation", ""))
     width = None if flash else ready.train.max_length
-    return Collator(0 if pad is None else pad, packing=ready.train.packing, width=width)
+    kind = PairCollator if ready.train.objective == "dpo" else Collator
+    return kind(0 if pad is None else pad, packing=ready.train.packing, width=width)
 
 
 def _clear_stale(plan: TrainPlan, trainer: DistillTrainer) -> None:
@@ -192,6 +247,7 @@ def _clear_stale(plan: TrainPlan, trainer: DistillTrainer) -> None:
         if not same:
             for name in ("checkpoints", "model", "adapter"):
                 shutil.rmtree(out / name, ignore_errors=True)
+            (out / REFERENCE_FILE).unlink(missing_ok=True)
             write_json(out / PLAN_FILE, {"stamp": stamp, "plan": plan.as_dict()})
     trainer.accelerator.wait_for_everyone()
 
@@ -215,9 +271,11 @@ def _result(
     trainer: DistillTrainer,
     progress: TellProgress,
 ) -> TrainResult:
-    history = trainer.state.log_history
-    if ready.val is not None and not any(
-        "eval_loss" in line and line["step"] == shape.steps for line in history
+    history, last = trainer.state.log_history, trainer.state.global_step
+    # Weights that were best on val, and not those of the last step, are measured anew.
+    if ready.val is not None and (
+        ready.train.early_stop
+        or not any("eval_loss" in line and line["step"] == last for line in history)
     ):
         trainer.evaluate()
     losses = [line["loss"] for line in history if "loss" in line]
@@ -225,9 +283,9 @@ def _result(
     order: OrderedRows = trainer.train_dataset
     learnt, share = trainable(trainer.model)
     return TrainResult(
-        steps=trainer.state.global_step,
-        tokens=sum(order.tokens_of_steps(shape.batch)),
-        supervised_tokens=order.supervised(),
+        steps=last,
+        tokens=sum(order.tokens_of_steps(shape.batch)[:last]),
+        supervised_tokens=order.supervised(last * shape.batch),
         loss_first=losses[0],
         loss_last=losses[-1],
         val_loss=vals[-1] if vals else None,
@@ -235,12 +293,21 @@ def _result(
         seconds=progress.seconds,
         trainable=learnt,
         trainable_share=share,
+        pairs=_pairs(trainer) if ready.val is not None else None,
         truncated_rows=ready.rows.truncated,
         curve=tuple(_point(line) for line in history if "loss" in line or "eval_loss" in line),
         model_dir=str(
             Path(plan.out_dir) / ("adapter" if ready.student.method == "lora" else "model")
         ),
     )
+
+
+def _pairs(trainer: DistillTrainer) -> dict[str, float] | None:
+    """What the last look at val said of its pairs."""
+    if not isinstance(trainer, PreferenceTrainer):
+        return None
+    right, count = trainer.pairs_measured
+    return {"right": right, "n": count}
 
 
 def _point(line: dict[str, float]) -> dict[str, float]:
@@ -258,3 +325,8 @@ def _save(plan: TrainPlan, tokenizer: Any, trainer: DistillTrainer, result: Trai
         write_result(plan, result)
         shutil.rmtree(Path(plan.out_dir) / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+def _wrong(key: str, found: str, fix: str | None = None) -> RecipeError:
+    problem = Problem(key=f"train.{key}", found=found, fix=fix)
+    return RecipeError(f"train.{key}: {found}", [problem])

@@ -17,7 +17,7 @@ from transformers import Trainer, TrainerCallback
 from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
 from distill.recipe.training import Loss
-from distill.train.collate import IGNORED, Collator, EncodedRow, emptied, signalled
+from distill.train.collate import IGNORED, Collator, Item, emptied, signalled
 from distill.train.fused_head import FusedHead, head_terms
 from distill.train.self_test import packing_test, self_test
 from distill.train.teacher_states import TeacherStates
@@ -45,7 +45,7 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     """transformers.Trainer with the distillation objective, on rows whose order is fixed."""
 
     def __init__(
-        self, *, objective: Objective, collator: Collator, val: Sequence[EncodedRow], **options: Any
+        self, *, objective: Objective, collator: Collator, val: Sequence[Item], **options: Any
     ) -> None:
         super().__init__(data_collator=collator, eval_dataset=val or None, **options)
         # Says that compute_loss divides by num_items_in_batch. Left to guess from the model's
@@ -90,8 +90,7 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         with torch.no_grad():
             for batch in self._val_batches(eval_dataset or self.eval_dataset):
                 inputs = self._prepare_inputs(batch)
-                targets = self._objective.targets(inputs)
-                sums_5 += _sums(head_terms(model, inputs, targets), targets)
+                sums_5 += self._batch_sums(model, inputs)
         model.train(was_training)
         figures = self._figures(sums_5)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
@@ -115,6 +114,10 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return SequentialSampler(train_dataset or self.train_dataset)
 
+    def _batch_sums(self, model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+        targets = self._objective.targets(inputs)
+        return _sums(head_terms(model, inputs, targets), targets)
+
     def _figures(self, sums_5: Tensor) -> dict[str, float]:
         """Over all ranks: the objective per supervised token, each term over its own tokens."""
         total = self.accelerator.reduce(sums_5.to(self.args.device)).tolist()
@@ -124,9 +127,9 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
             figures["kd_loss"] = kd / max(told, 1)
         return figures
 
-    def _val_batches(self, rows: Sequence[EncodedRow]) -> Iterator[dict[str, Tensor]]:
+    def _val_batches(self, rows: Sequence[Item]) -> Iterator[dict[str, Tensor]]:
         """This rank's batches of similar length; every rank gets as many, the last ones empty."""
-        order = sorted(rows, key=lambda row: (len(row.input_ids_T), row.id))
+        order = sorted(rows, key=lambda row: (row.tokens, row.key))
         size, ranks = self.args.per_device_eval_batch_size, self.args.world_size
         for start in range(0, len(order), size * ranks):
             at = start + self.args.process_index * size
