@@ -1,6 +1,6 @@
 """A finished row as the dataset holds it: a conversation, a preference, or plain text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,14 @@ def dataset_row(objective: str, prompt: TaskPrompt, row: Row) -> DatasetRow:
     return DatasetRow(id=row.id, messages=prompt.conversation(fields), fields=fields)
 
 
+def texts_of(row: DatasetRow) -> Iterator[str]:
+    """Everything that a row shows to the student."""
+    if row.text is not None:
+        yield row.text
+    for turns in (row.messages, row.prompt, row.chosen, row.rejected):
+        yield from (turn.content for turn in turns or ())
+
+
 class GoldTexts:
     """Finds gold in other texts, whole or by a shared run of words."""
 
@@ -47,8 +55,9 @@ class GoldTexts:
 
     def hold(self, row: DatasetRow) -> bool:
         """Whether the row shows a gold input."""
-        texts = [row.text or "", *(turn.content for turn in row.messages or ())]
-        return any(normalise(text) in self._whole or self._index.hit(text) for text in texts)
+        return any(
+            normalise(text) in self._whole or self._index.hit(text) for text in texts_of(row)
+        )
 
 
 def write_blend(source: Path, prompt: TaskPrompt, gold: GoldTexts, target: Path) -> int:

@@ -17,7 +17,7 @@ from distill.rows.atomic import atomic_file
 from distill.rows.dataset import read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
-from distill.run.dataset_rows import GoldTexts, write_blend
+from distill.run.dataset_rows import GoldTexts, texts_of, write_blend
 from distill.run.evaluate_step import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.launch import train_in_processes
@@ -84,12 +84,11 @@ def initial_student(context: Context, seed: int) -> str:
         plain["model"] = local_or_hub(recipe, student.model)
     if isinstance(student.config, str):
         plain["config"] = str(locate(recipe, student.config))
-    prompt = TaskPrompt.from_recipe(recipe)
     rows = read_dataset(context.directory.dataset, "train")
     return make_student(
         plain,
         tokenizer_source(context),
-        (turn.content for row in rows for turn in prompt.conversation(row.fields)),
+        (text for row in rows for text in texts_of(row)),
         seed,
         _folder(context) / "before" / f"seed-{seed}",
         words=recipe.task.labels if isinstance(recipe.task, ClassifyTask) else (),
