@@ -8,9 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distill.generate.act import Tools
+from distill.generate.own import OwnField
 from distill.generate.propose import Proposal, Proposer
 from distill.generate.steps import Step, choices_of, wrong
-from distill.recipe.generation import AskField, RenderField
+from distill.recipe.generation import (
+    ActField,
+    AskField,
+    FieldSpec,
+    PythonField,
+    RenderField,
+    SampleField,
+)
 from distill.recipe.schema import Recipe
 from distill.rows.row import Row, Verdict, canonical_json
 from teachers.errors import AuthError, TeacherError
@@ -36,25 +45,32 @@ class _Vote:
 class Filler:
     """Fills the candidates of one recipe.
 
-    Raises: RecipeError when a field asks a teacher that there is not.
+    Raises: RecipeError when a field asks a teacher that there is not, or names no function.
     """
 
     def __init__(self, recipe: Recipe, proposer: Proposer, teachers: Mapping[str, Teacher]) -> None:
         self._steps = proposer.steps
         self._teachers = teachers
         self._choices: dict[str, tuple[str, ...] | None] = {}
+        self._own: dict[str, OwnField] = {}
+        self._tools: dict[str, Tools] = {}
         for step in self._steps:
-            if not isinstance(step.spec, AskField):
-                continue
-            self._choices[step.name] = choices_of(recipe, step.name, step.spec)
-            if step.spec.ask not in teachers:
+            key = f"generate.fields.{step.name}"
+            if isinstance(step.spec, AskField):
+                self._choices[step.name] = choices_of(recipe, step.name, step.spec)
+            elif isinstance(step.spec, PythonField):
+                self._own[step.name] = OwnField(recipe, step, teachers)
+            elif isinstance(step.spec, ActField):
+                self._tools[step.name] = Tools(recipe, step.spec.tools, proposer.sources, key)
+            asks = getattr(step.spec, "ask", None)
+            if asks is not None and asks not in teachers:
                 raise wrong(
-                    recipe, f"generate.fields.{step.name}.ask", f"no teacher {step.spec.ask!r}",
+                    recipe, f"{key}.ask", f"no teacher {asks!r}",
                     allowed=", ".join(teachers) or "none is defined",
                 )  # fmt: skip
 
     async def fill(self, proposal: Proposal) -> Filled:
-        """Returns the candidate, accepted if every field was made and failed otherwise.
+        """Returns the candidate: accepted if every field was made, rejected by `keep`, or failed.
 
         Raises: AuthError or BudgetReached, after which no other candidate can be filled either.
         """
@@ -68,23 +84,39 @@ class Filler:
                 said = (Verdict(step.name, keep=False, reason=error.kind),)
                 row = Row(proposal.id, fields, "failed", error.kind, verdicts=said)
                 return Filled(row, str(error))
+            if (value := _unwanted(step.spec, fields.get(step.name))) is not None:
+                said = (Verdict(step.name, keep=False, reason=value),)
+                reason = f"{step.name}:{value}"
+                return Filled(Row(proposal.id, fields, "rejected", reason, verdicts=said))
         return Filled(Row(proposal.id, fields))
 
     async def _make(
         self, step: Step, fields: Mapping[str, Any], proposal: Proposal
     ) -> dict[str, Any]:
-        if step.template is None:
-            return dict(proposal.drawn[step.name])
-        text = step.template.render(fields)
-        if isinstance(step.spec, RenderField):
-            return {step.name: text}
-        assert isinstance(step.spec, AskField)
-        first = proposal.replicas.get(step.name, 0) * step.spec.votes
-        votes = await self._ask(step.name, step.spec, text, first)
-        return _count(step.name, step.spec, votes)
+        name, spec = step.name, step.spec
+        first = proposal.replicas.get(name, 0)
+        if isinstance(spec, SampleField):
+            return dict(proposal.drawn[name])
+        if isinstance(spec, PythonField):
+            return {name: await self._own[name].make(fields, first)}
+        assert step.template is not None
+        seen = {"row": fields, **fields}
+        if step.when is not None and _says_no(step.when.render(seen)):
+            assert step.otherwise is not None
+            return {name: step.otherwise.render(seen)}
+        text = step.template.render(seen)
+        if isinstance(spec, ActField):
+            return {name: await self._tools[name].use(text, fields)}
+        if isinstance(spec, RenderField):
+            return {name: _rendered(spec, text)}
+        each = spec.count or spec.votes
+        votes = await self._ask(name, spec, text, first * each, each)
+        return _count(name, spec, votes)
 
-    async def _ask(self, name: str, spec: AskField, text: str, first: int) -> list[_Vote]:
-        """The votes that worked, by sample number; the first failure if none did."""
+    async def _ask(
+        self, name: str, spec: AskField, text: str, first: int, times: int
+    ) -> list[_Vote]:
+        """The votes that worked, by sample number; a failure if none did, or one of a `count`."""
         teacher = self._teachers[spec.ask]
         asks = [
             Ask(
@@ -95,13 +127,35 @@ class Filler:
                 max_tokens=spec.max_tokens,
                 allow_truncated=spec.truncated == "accept",
             )
-            for vote in range(spec.votes)
+            for vote in range(times)
         ]
         outcomes = await _all_of([_vote(teacher, ask, spec) for ask in asks])
         worked = [outcome for outcome in outcomes if isinstance(outcome, _Vote)]
-        if not worked:
+        if not worked or (spec.count is not None and len(worked) < times):
             raise next(outcome for outcome in outcomes if isinstance(outcome, TeacherError))
         return worked
+
+
+def _rendered(spec: RenderField, text: str) -> Any:
+    if spec.parse == "text":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise TeacherError("schema", f"renders to no JSON: {error}: {text[:80]!r}") from error
+
+
+def _says_no(text: str) -> bool:
+    return text.strip().lower() in ("", "no", "false", "0", "none")
+
+
+def _unwanted(spec: FieldSpec, value: Any) -> str | None:
+    """The value, short, where the field's `keep` does not name it."""
+    keep = getattr(spec, "keep", None)
+    if keep is None:
+        return None
+    text = value if isinstance(value, str) else canonical_json(value)
+    return None if text in keep else text[:40]
 
 
 async def _all_of(coroutines: list[Any]) -> list[_Vote | TeacherError]:
@@ -144,6 +198,8 @@ def _read(answer: Answer, ask: Ask, spec: AskField) -> _Vote:
 
 def _count(name: str, spec: AskField, votes: list[_Vote]) -> dict[str, Any]:
     """The field and its companions; of equally frequent answers the first one wins."""
+    if spec.count is not None:
+        return {name: [vote.value for vote in votes]}
     counts = Counter(vote.key for vote in votes)
     modal = max(votes, key=lambda vote: counts[vote.key])
     made: dict[str, Any] = {name: modal.value}

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill.errors import DataError, Problem
+from distill.generate.balance import Balance
 from distill.generate.sampling import Sampler
+from distill.generate.sources import Sources
 from distill.generate.steps import Step, build_steps, wrong
 from distill.recipe.files import locate
-from distill.recipe.generation import Generate, SampleField
+from distill.recipe.generation import Generate, SampleField, draws_rows
 from distill.recipe.given import learns_given_rows
 from distill.recipe.schema import Recipe
 from distill.rows.corpus import read_corpus
-from distill.rows.readers import read_records
 from distill.rows.row import Row, digest, row_id
 
 
@@ -41,8 +42,10 @@ class Proposer:
         generate = recipe.generate or Generate()
         self._recipe = recipe
         self._strategy = generate.strategy or "fields"
-        self._sampler = Sampler(recipe)
-        self._pool = None if self._sampler.grows else _read_pool(recipe)
+        self.sources = Sources(recipe)
+        self._sampler = Sampler(recipe, self.sources)
+        pooled = recipe.data.pool is not None and not draws_rows(generate)
+        self._pool = self.sources.pool if pooled else None
         if self._pool is None and learns_given_rows(recipe):
             assert recipe.data.documents is not None
             self._pool = read_corpus(locate(recipe, recipe.data.documents))
@@ -57,6 +60,8 @@ class Proposer:
         self._repeats: Counter[str] = Counter()
         self.ceiling = _ceiling(recipe, generate, self._pool)
         """Most candidates there can be."""
+        self.balance = Balance(recipe, self._sampler.values_of)
+        """Which cells are short."""
 
     @property
     def left(self) -> int:
@@ -71,6 +76,7 @@ class Proposer:
     def grow(self, rows: Sequence[Row]) -> None:
         """Tells which rows of the last round were accepted."""
         self._sampler.grow(rows)
+        self.balance.accept(rows)
 
     def propose(self, count: int) -> list[Proposal]:
         """Returns the next candidates, at most `count`."""
@@ -87,11 +93,16 @@ class Proposer:
             self._copies[parent] += 1
             # A column that a field makes anew (a label to be asked for) must not reach a prompt.
             columns = {name: value for name, value in row.items() if name not in self._made}
+        ordinal = self._proposed
         self._proposed += 1
         base = dict(columns)
         drawn: dict[str, dict[str, Any]] = {}
+        short = self.balance.next_cell()
         for name in self._sampled:
-            drawn[name] = self._sampler.draw(id, name, base)
+            if name in short:
+                drawn[name] = {name: short[name]}
+            else:
+                drawn[name] = self._sampler.draw(id, name, base, ordinal)
             base |= drawn[name]
         replicas = {step.name: self._repeat(step, base) for step in self.steps if step.repeats}
         return Proposal(id, columns, drawn, replicas)
@@ -100,12 +111,6 @@ class Proposer:
         key = digest([step.name, {name: base.get(name) for name in step.depends}])
         self._repeats[key] += 1
         return self._repeats[key] - 1
-
-
-def _read_pool(recipe: Recipe) -> list[dict[str, Any]] | None:
-    if recipe.data.pool is None:
-        return None
-    return read_records(locate(recipe, recipe.data.pool))
 
 
 def _ceiling(recipe: Recipe, generate: Generate, pool: Sequence[Any] | None) -> int:

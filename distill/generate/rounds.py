@@ -10,7 +10,15 @@ GROWTH_ROUNDS = 8
 LEAST_YIELD = 0.05
 
 
-def round_size(target: int | None, ceiling: int, *, accepted: int, tried: int, grows: bool) -> int:
+def round_size(
+    target: int | None,
+    ceiling: int,
+    *,
+    accepted: int,
+    tried: int,
+    grows: bool,
+    short: int | None = None,
+) -> int:
     """Returns the size of the next round, before the ceiling cuts it.
 
     Args:
@@ -19,12 +27,15 @@ def round_size(target: int | None, ceiling: int, *, accepted: int, tried: int, g
         accepted: So far.
         tried: Candidates so far.
         grows: Whether candidates are drawn from accepted rows.
+        short: Candidates that the short cells need, where that is known.
     """
     wanted = ceiling if target is None else target
     if target is None:
         size = LARGEST
     elif tried == 0:
         size = _up(1.2 * target)
+    elif short is not None:
+        size = short
     else:
         size = _up(1.1 * (target - accepted) / max(accepted / tried, LEAST_YIELD))
     if grows:

@@ -3,59 +3,59 @@
 So adding a field, or asking for more rows, does not reshuffle the others.
 """
 
-import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from distill.errors import DataError, Problem
-from distill.generate.steps import labels_of, wrong
-from distill.recipe.files import locate
-from distill.recipe.generation import Generate, SampleField
+from distill.generate.sources import Example, Sources, read_values
+from distill.generate.steps import wrong
+from distill.recipe.generation import OWN_SOURCES, Generate, SampleField
 from distill.recipe.schema import Recipe
-from distill.recipe.yaml_file import read_yaml
-from distill.rows.readers import read_records, read_texts
+from distill.recipe.task import labels_of
 from distill.rows.row import Row, digest
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A seed, or an accepted row cut to a seed's columns."""
-
-    value: Mapping[str, Any]
-    lineage: tuple[tuple[str, str], ...] = ()
-    """Sampled field -> id of the seed that an accepted row grew from."""
-    id: str = ""
-
-
 class Sampler:
-    """Draws the values of the sampled fields of one run; reads each file once."""
+    """Draws the values of the sampled fields of one run."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, sources: Sources) -> None:
         self._recipe = recipe
+        self._sources = sources
         fields = (recipe.generate or Generate()).fields
         self._specs = {name: spec for name, spec in fields.items() if isinstance(spec, SampleField)}
-        wanted = {spec.sample for spec in self._specs.values() if isinstance(spec.sample, str)}
-        self._seeds = self._read_seeds() if wanted & {"seeds", "accepted"} else []
         self._grown: list[Example] = []
-        self._sources = {
+        self._values = {
             name: self._read(name, spec)
             for name, spec in self._specs.items()
-            if spec.sample not in ("seeds", "accepted")
+            if not isinstance(spec.sample, str)
+            or spec.sample not in OWN_SOURCES
+            or spec.sample == "labels"
         }
+        self._examples = {
+            name: self._read_examples(name, spec)
+            for name, spec in self._specs.items()
+            if name not in self._values
+        }
+        self._turns: dict[tuple[str, int, int], list[int]] = {}
 
     @property
     def grows(self) -> bool:
         """Whether later rows are drawn from accepted ones."""
         return any(spec.sample == "accepted" for spec in self._specs.values())
 
+    def values_of(self, name: str) -> Sequence[Any] | None:
+        """The values that a field is drawn from, where they are known and alike for every row."""
+        spec = self._specs.get(name)
+        if spec is None or name not in self._values or spec.by or spec.each or spec.count:
+            return None
+        return _as_list(self._values[name])
+
     def grow(self, rows: Sequence[Row]) -> None:
         """Adds accepted rows to what `accepted` draws from."""
         if not self.grows:
             return
         # Seed columns, input and output only: a row that held whole earlier rows would hold theirs.
-        names = {name for seed in self._seeds for name in seed.value}
+        names = {name for seed in self._sources.seeds for name in seed.value}
         names |= {self._recipe.task.input, self._recipe.task.output}
         for row in rows:
             value = {name: row.fields[name] for name in row.fields if name in names}
@@ -66,35 +66,70 @@ class Sampler:
             )
             self._grown.append(Example(value, lineage, row.id))
 
-    def draw(self, row_id: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the field's value, with FIELD_id where it is one seed (or a row grown from one).
+    def draw(
+        self, row_id: str, name: str, values: Mapping[str, Any], ordinal: int = 0
+    ) -> dict[str, Any]:
+        """Returns the field's value, with FIELD_id where it is one seed, row or passage.
 
         Args:
             row_id: Of the row that the value is for.
             name: Of the field.
             values: The row so far.
+            ordinal: How many candidates were proposed before.
         """
         spec = self._specs[name]
         stream = random.Random(int(digest([row_id, name]), 16))
-        if spec.sample in ("seeds", "accepted"):
-            examples = [*self._seeds, *(self._grown if spec.sample == "accepted" else [])]
-            if spec.count is not None:
-                chosen = stream.sample(examples, min(spec.count, len(examples)))
-                return {name: [example.value for example in chosen]}
-            example = stream.choice(examples)
-            return {name: example.value, f"{name}_id": dict(example.lineage).get(name, example.id)}
+        if name in self._examples:
+            return self._draw_example(name, spec, values, stream, ordinal)
         if spec.each:
-            groups = self._sources[name].items()
+            groups = self._values[name].items()
             return {name: {key: stream.choice(_as_list(entry)) for key, entry in groups}}
         source = self._entries(name, spec, values)
+        if spec.in_turn:
+            return {name: source[self._turn(name, len(source), ordinal)]}
         if spec.count is None:
             return {name: stream.choice(source)}
         if spec.count > len(source):
             raise self._wrong(name, f"{spec.count} different values wanted, {len(source)} there")
         return {name: stream.sample(source, spec.count)}
 
+    def _draw_example(
+        self,
+        name: str,
+        spec: SampleField,
+        values: Mapping[str, Any],
+        stream: random.Random,
+        ordinal: int,
+    ) -> dict[str, Any]:
+        examples = self._examples[name]
+        if spec.sample == "accepted":
+            examples = [*examples, *self._grown]
+        if spec.other_than is not None:
+            chosen = _others(examples, spec, values, stream)
+            return {name: [example.value for example in chosen]}
+        if spec.count is not None:
+            chosen = stream.sample(examples, min(spec.count, len(examples)))
+            return {name: [example.value for example in chosen]}
+        if spec.in_turn:
+            example = examples[self._turn(name, len(examples), ordinal)]
+        else:
+            example = stream.choice(examples)
+        return {name: example.value, f"{name}_id": dict(example.lineage).get(name, example.id)}
+
+    def _turn(self, name: str, count: int, ordinal: int) -> int:
+        """Which of `count` values comes in this turn: each once before any comes again."""
+        lap, place = divmod(ordinal, count)
+        key = (name, count, lap)
+        if key not in self._turns:
+            order = list(range(count))
+            seed = int(digest([self._recipe.seed, "in_turn", *key]), 16)
+            random.Random(seed).shuffle(order)
+            self._turns = {kept: v for kept, v in self._turns.items() if kept[0] != name}
+            self._turns[key] = order
+        return self._turns[key][place]
+
     def _entries(self, name: str, spec: SampleField, values: Mapping[str, Any]) -> Sequence[Any]:
-        source = self._sources[name]
+        source = self._values[name]
         if spec.by is None:
             return _as_list(source)
         if spec.by not in values:
@@ -115,7 +150,7 @@ class Sampler:
         elif spec.sample == "labels":
             source = labels_of(self._recipe.task)
         else:
-            source = _read_file(self._recipe, spec.sample)
+            source = read_values(self._recipe, spec.sample)
         if not source:
             raise self._wrong(name, f"nothing to draw from: {spec.sample!r} is empty")
         needs_mapping = spec.by is not None or spec.each
@@ -129,37 +164,38 @@ class Sampler:
             )
         return source
 
-    def _read_seeds(self) -> list[Example]:
-        seeds = self._recipe.data.seeds
-        if seeds is None:
-            raise wrong(
-                self._recipe, "data.seeds", "a field draws from the seeds, and there are none",
-                fix="Set data.seeds to a file with a few good examples.",
-            )  # fmt: skip
-        records = read_records(locate(self._recipe, seeds))
-        return [Example(record, id=digest(record)[:16]) for record in records]
+    def _read_examples(self, name: str, spec: SampleField) -> Sequence[Example]:
+        if spec.sample == "pool":
+            return self._sources.pool_examples
+        if spec.sample == "failures":
+            return self._sources.failures(spec.run or "")
+        if spec.sample == "documents":
+            passages = self._sources.passages(spec.chunk)
+            return [Example(part.as_dict(), id=part.document) for part in passages]
+        return self._sources.seeds
 
     def _wrong(self, name: str, found: str, **more: str | None) -> Exception:
         return wrong(self._recipe, f"generate.fields.{name}.sample", found, **more)
 
 
-def _read_file(recipe: Recipe, ref: str) -> Any:
-    """The content of a file of values: a list, or a mapping for `by`."""
-    path = locate(recipe, ref)
-    if path.suffix in (".yaml", ".yml"):
-        return read_yaml(path).data
-    if path.suffix == ".txt":
-        return read_texts(path)
-    if path.suffix == ".json":
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            problem = Problem(f"not JSON in UTF-8: {error}", str(path))
-            raise DataError(str(problem), [problem]) from error
-    records = read_records(path)
-    if all(len(record) == 1 for record in records):
-        return [next(iter(record.values())) for record in records]
-    return records
+def _others(
+    examples: Sequence[Example], spec: SampleField, values: Mapping[str, Any], stream: random.Random
+) -> list[Example]:
+    """Examples of other documents than a field's; of the same one where others are too few."""
+    wanted, taken = spec.count or 1, values.get(spec.other_than or "")
+    document = values.get(f"{spec.other_than}_id")
+    chosen: dict[int, Example] = {}
+    # Most documents are others, so looking through all of them for each row would be waste.
+    for _ in range(20 * wanted):
+        at = stream.randrange(len(examples))
+        if examples[at].id != document:
+            chosen[at] = examples[at]
+        if len(chosen) == wanted:
+            return list(chosen.values())
+    others = [example for example in examples if example.id != document]
+    if len(others) < wanted:
+        others = [example for example in examples if example.value != taken]
+    return stream.sample(others, min(wanted, len(others)))
 
 
 def _as_list(entry: Any) -> Sequence[Any]:

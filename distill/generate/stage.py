@@ -7,14 +7,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from distill.errors import RunError
 from distill.generate.failures import FailureWatch
 from distill.generate.fill import Filled, Filler
 from distill.generate.propose import Proposal, Proposer
 from distill.generate.rounds import round_size
-from distill.generate.steps import wrong
 from distill.progress import Listener, Progress
 from distill.recipe.generation import Generate
 from distill.recipe.schema import Recipe
@@ -43,7 +42,7 @@ class Generated:
     """What came out, sorted by row id."""
 
     candidates: list[Row]
-    """Every candidate: accepted (answered) or failed."""
+    """Every candidate: accepted (answered), rejected by a field's `keep`, or failed."""
     sifted: list[Row]
     """One row for each answered candidate: accepted or rejected."""
     shortfall: Shortfall | None = None
@@ -82,9 +81,11 @@ class _Tally:
     filled: int = 0
     """Candidates that came back, those of the round in progress included."""
     failed: int = 0
+    dropped: int = 0
+    """Rejected by a field's `keep`, before any filter."""
 
     def progress(self, target: int | None, ceiling: int) -> Progress:
-        rejected = len(self.sifted) - self.accepted
+        rejected = len(self.sifted) - self.accepted + self.dropped
         figures = {"accepted": self.accepted, "rejected": rejected, "failed": self.failed}
         if target is None:
             return Progress("generate", self.filled, ceiling, figures)
@@ -117,21 +118,23 @@ async def run_generate(
         fail, RecipeError and DataError when the recipe or its files do not fit.
     """
     generate = recipe.generate or Generate()
-    if generate.balance or generate.probe:
-        key = "balance" if generate.balance else "probe"
-        raise wrong(recipe, f"generate.{key}", f"{key} is not built yet", fix="Leave it out.")
     proposer = Proposer(recipe)
+    balance = proposer.balance
     filler = Filler(recipe, proposer, teachers)
     in_flight = _in_flight(recipe)
     watch = FailureWatch(generate.max_failed)
     target, tally = generate.accept, _Tally()
     while proposer.left and (target is None or tally.accepted < target):
+        tried = len(tally.candidates)
+        seen = tally.accepted / tried if tried else 1.0
+        balance.plan(seen)
         size = round_size(
             target,
             proposer.ceiling,
             accepted=tally.accepted,
-            tried=len(tally.candidates),
+            tried=tried,
             grows=proposer.grows,
+            short=balance.wanted(seen),
         )
         proposals = proposer.propose(size)
         rows: list[Row] = []
@@ -141,6 +144,7 @@ async def run_generate(
                     rows.append(filled.row)
                     tally.filled += 1
                     tally.failed += filled.failure is not None
+                    tally.dropped += filled.row.status == "rejected"
                     watch.add(filled)
                     listen(tally.progress(target, proposer.ceiling))
         except (BudgetReached, _Stopped) as error:
@@ -150,7 +154,7 @@ async def run_generate(
         watch.finish_round()
         rows.sort(key=lambda row: row.id)
         tally.candidates += rows
-        sifted = _cut(await _sifted(rows, sift), target, tally.accepted)
+        sifted = balance.cut(await _sifted(rows, sift), tally.accepted)
         accepted = [row for row in sifted if row.status == "accepted"]
         tally.sifted += sifted
         tally.accepted += len(accepted)
@@ -159,7 +163,7 @@ async def run_generate(
     return Generated(
         sorted(tally.candidates, key=lambda row: row.id),
         sorted(tally.sifted, key=lambda row: row.id),
-        _shortfall(tally, target, generate, proposer.ceiling),
+        _shortfall(tally, target, generate, proposer),
     )
 
 
@@ -220,30 +224,20 @@ async def _accepted_of_part(rows: list[Row], sift: Sift | None) -> int:
     return sum(row.status == "accepted" for row in await _sifted(rows, sift))
 
 
-def _cut(rows: list[Row], target: int | None, accepted: int) -> list[Row]:
-    """The rows with those beyond the target rejected as surplus."""
-    cut = []
-    for row in rows:
-        if row.status == "accepted":
-            accepted += 1
-            if target is not None and accepted > target:
-                row = replace(row, status="rejected", reason="surplus")
-        cut.append(row)
-    return cut
-
-
 def _shortfall(
-    tally: _Tally, target: int | None, generate: Generate, ceiling: int
+    tally: _Tally, target: int | None, generate: Generate, proposer: Proposer
 ) -> Shortfall | None:
     if target is None or tally.accepted >= target:
         return None
     reasons = Counter(row.reason for row in [*tally.sifted, *tally.candidates] if row.reason)
     most = max(reasons.items(), key=lambda item: (item[1], item[0]), default=None)
     allowed = generate.candidates or 4 * target
-    limit = "candidates" if ceiling == allowed else "rows of the pool"
-    why = f"all {ceiling} {limit} were tried"
+    limit = "candidates" if proposer.ceiling == allowed else "rows of the pool"
+    why = f"all {proposer.ceiling} {limit} were tried"
     if most:
         why += f"; {sum(reasons.values())} were dropped or failed, most often {most[0]} ({most[1]})"
+    if short := proposer.balance.shortage():
+        why += f"; short are {short}"
     return Shortfall(target, tally.accepted, why)
 
 

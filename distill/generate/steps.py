@@ -1,13 +1,21 @@
 """The fields of a recipe in order, each with its template and the base values it depends on."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from distill.errors import Problem, RecipeError
 from distill.recipe.files import text_of
-from distill.recipe.generation import AskField, Generate, PythonField, RenderField, SampleField
+from distill.recipe.generation import (
+    ActField,
+    AskField,
+    FieldSpec,
+    Generate,
+    PythonField,
+    RenderField,
+    SampleField,
+)
 from distill.recipe.schema import Recipe
-from distill.recipe.task import JudgeAbsoluteTask, Scale, Task
+from distill.recipe.task import labels_of
 from distill.recipe.templates import Template
 
 COMPANIONS = ("_id", "_votes", "_p", "_finish")
@@ -19,15 +27,22 @@ class Step:
     """One field and how its value comes to be."""
 
     name: str
-    spec: SampleField | RenderField | AskField
+    spec: FieldSpec
     template: Template | None
-    """Of a render or ask field."""
+    """Of a render, ask or act field."""
     depends: frozenset[str]
     """Base values (pool columns and sampled fields) that decide the value, through any chain."""
+    when: Template | None = None
+    """Of an ask field: whether anybody is asked."""
+    otherwise: Template | None = None
+    args: Mapping[str, Template] = field(default_factory=dict)
+    """Of a python field."""
 
     @property
     def repeats(self) -> bool:
         """Whether equal prompts must get different answers: a teacher writes freely."""
+        if isinstance(self.spec, PythonField):
+            return self.spec.ask is not None
         return isinstance(self.spec, AskField) and not (self.spec.choices or self.spec.schema_)
 
 
@@ -42,28 +57,49 @@ def build_steps(recipe: Recipe, columns: Iterable[str]) -> list[Step]:
     known = {name: frozenset((name,)) for name in columns if name not in generate.fields}
     steps = []
     for name, spec in generate.fields.items():
-        if isinstance(spec, PythonField):
-            raise wrong(
-                recipe, f"generate.fields.{name}", "fields made by `python` are not built yet"
-            )
-        template = None
-        depends = frozenset((name,))
-        if not isinstance(spec, SampleField):
-            source = spec.render if isinstance(spec, RenderField) else spec.prompt
-            template = Template(text_of(recipe, source), f"generate.fields.{name}")
-            depends = frozenset().union(*(known.get(used, frozenset()) for used in template.names))
-        known.update((name + suffix, depends) for suffix in ("", *COMPANIONS))
-        steps.append(Step(name, spec, template, depends))
+        step = _step(recipe, name, spec, known)
+        known.update((name + suffix, step.depends) for suffix in ("", *COMPANIONS))
+        steps.append(step)
     return steps
 
 
-def labels_of(task: Task) -> list[str] | None:
-    """Returns the closed list of outputs of a task, or None where it has none."""
-    scale = getattr(task, "scale", None)
-    if isinstance(task, JudgeAbsoluteTask) and isinstance(scale, Scale):
-        return [str(score) for score in range(scale.min, scale.max + 1)]
-    labels: list[str] | None = getattr(task, "labels", None) or scale
-    return labels
+def _step(recipe: Recipe, name: str, spec: FieldSpec, known: Mapping[str, frozenset[str]]) -> Step:
+    key = f"generate.fields.{name}"
+    if isinstance(spec, SampleField):
+        return Step(name, spec, None, frozenset((name,)))
+    if isinstance(spec, PythonField):
+        # The function may look at the whole row.
+        args = {arg: Template(text, f"{key}.args.{arg}") for arg, text in spec.args.items()}
+        return Step(name, spec, None, frozenset().union(*known.values()), args=args)
+    template = Template(text_of(recipe, _source(spec)), key)
+    depends = _base(template, known)
+    if not isinstance(spec, AskField) or spec.when is None:
+        return Step(name, spec, template, depends)
+    when = Template(spec.when, f"{key}.when")
+    return Step(
+        name,
+        spec,
+        template,
+        depends | _base(when, known),
+        when=when,
+        otherwise=Template(spec.otherwise, f"{key}.otherwise"),
+    )
+
+
+def _source(spec: RenderField | AskField | ActField) -> str:
+    match spec:
+        case RenderField():
+            return spec.render
+        case AskField():
+            return spec.prompt
+        case ActField():
+            return spec.act
+
+
+def _base(template: Template, known: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The base values behind a template's names; all of them behind `row`."""
+    names = known if "row" in template.names and "row" not in known else template.names
+    return frozenset().union(*(known.get(name, frozenset()) for name in names))
 
 
 def choices_of(recipe: Recipe, name: str, spec: AskField) -> tuple[str, ...] | None:

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 from distill.recipe.filtering import LaterFilter
 from distill.recipe.findings import Findings
-from distill.recipe.generation import Generate, PythonField
 from distill.recipe.schema import Evaluate, Recipe
 from distill.recipe.student import Student
 from distill.recipe.training import SparseSignal, Train
 from teachers.config import LocalTeacher, OpenAITeacher
 
-BUILT_STRATEGIES = ("label_pool", "self_instruct")
 BUILT_FILTERS = (
     "length", "regex", "format", "refusal", "duplicate", "near_duplicate", "not_in_gold", "agree",
 )  # fmt: skip
@@ -19,7 +17,7 @@ BUILT_LOSSES = (
     "sampled_reverse_kl",
 )  # fmt: skip
 BUILT_SIGNALS = ("text", "dense")
-BUILT_TASKS = ("classify", "extract", "generate")
+MEASURED_TASKS = ("classify", "extract", "generate")
 BUILT_BASELINES = ("zero_shot", "majority")
 
 Unbuilt = tuple[str, str, str | None]
@@ -33,10 +31,7 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
-    if recipe.task.kind not in BUILT_TASKS:
-        yield "task.kind", f"the {recipe.task.kind} task", ", ".join(BUILT_TASKS)
     yield from _teachers(recipe)
-    yield from _generate(recipe.generate)
     for index, spec in enumerate(recipe.filter):
         if isinstance(spec, LaterFilter):
             yield f"filter.{index}", f"the filter {spec.kind}", ", ".join(BUILT_FILTERS)
@@ -44,6 +39,8 @@ def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
         yield "review", "review", None
     yield from _student(recipe.student)
     yield from _train(recipe.train)
+    if recipe.evaluate is not None and recipe.task.kind not in MEASURED_TASKS:
+        yield "evaluate", f"measuring a {recipe.task.kind} task", ", ".join(MEASURED_TASKS)
     yield from _evaluate(recipe.evaluate)
     if recipe.export and "gguf" in recipe.export.formats:
         yield "export.formats", "gguf", "safetensors"
@@ -57,20 +54,6 @@ def _teachers(recipe: Recipe) -> Iterator[Unbuilt]:
             yield f"teachers.{name}.mode", f"the mode {config.mode}", "online"
         if isinstance(config, LocalTeacher) and config.quantize:
             yield f"teachers.{name}.quantize", f"quantize {config.quantize}", None
-
-
-def _generate(generate: Generate | None) -> Iterator[Unbuilt]:
-    if generate is None:
-        return
-    if generate.strategy and generate.strategy not in BUILT_STRATEGIES:
-        what = f"the strategy {generate.strategy}"
-        yield "generate.strategy", what, ", ".join(BUILT_STRATEGIES)
-    for key in ("balance", "probe"):
-        if getattr(generate, key) is not None:
-            yield f"generate.{key}", key, None
-    for name, field in generate.fields.items():
-        if isinstance(field, PythonField):
-            yield f"generate.fields.{name}.python", "a python field", "sample, render, ask"
 
 
 def _student(student: Student | None) -> Iterator[Unbuilt]:

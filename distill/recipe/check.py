@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distill.errors import Problem, RecipeError
-from distill.recipe.built import BUILT_STRATEGIES, refuse_unbuilt
+from distill.recipe.built import refuse_unbuilt
 from distill.recipe.check_data import (
     ReadRecords,
     Tables,
@@ -13,16 +13,18 @@ from distill.recipe.check_data import (
     check_seeds,
     read_tables,
 )
-from distill.recipe.check_fields import check_fields, check_strategy
+from distill.recipe.check_fields import check_fields
 from distill.recipe.check_filters import check_filters, check_split
+from distill.recipe.check_strategy import check_balance, check_probe, check_strategy
 from distill.recipe.check_teachers import check_teachers
 from distill.recipe.check_training import check_evaluate, check_train
 from distill.recipe.expand import expand
 from distill.recipe.findings import Findings, check_schema
 from distill.recipe.given import with_given_rows
-from distill.recipe.prompts import TaskPrompt
+from distill.recipe.prompts import GIVEN, TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ExtractTask
+from distill.recipe.templates import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,15 @@ def _check_generation(recipe: Recipe, tables: Tables, findings: Findings) -> fro
     if generate is None:
         return None
     check_strategy(recipe, findings)
-    if generate.strategy is not None and generate.strategy not in BUILT_STRATEGIES:
-        return None
+    check_probe(recipe, findings)
     try:
         expanded = expand(recipe)
     except RecipeError as error:
         findings.add_error("generate.strategy", error)
         return None
+    if generate.strategy is not None and expanded is recipe and not generate.fields:
+        return None  # what it lacks was said
+    check_balance(expanded, findings)
     return check_fields(expanded, tables, findings)
 
 
@@ -87,14 +91,16 @@ def _task_prompt(
     task = recipe.task
     if isinstance(task, ExtractTask):
         check_schema("task.schema", task.schema_, findings)
-    if task.kind not in ("classify", "extract", "generate"):
-        return None
     try:
         prompt = TaskPrompt.from_recipe(recipe)
     except RecipeError as error:
         findings.add_error("task.prompt", error)
         return None
-    for name in sorted(prompt.needs - (final if final is not None else prompt.needs)):
+    completion = task.completion
+    if completion is None and final is not None:
+        completion = expand(recipe).task.completion
+    needs = prompt.needs | _completion_needs(completion, findings)
+    for name in sorted(needs - (final if final is not None else needs)):
         if name != task.input:
             findings.add(
                 "task.prompt",
@@ -102,3 +108,13 @@ def _task_prompt(
                 ", ".join(sorted((final or frozenset()) | {"input", "labels", "schema"})),
             )
     return prompt
+
+
+def _completion_needs(completion: str | None, findings: Findings) -> frozenset[str]:
+    if completion is None:
+        return frozenset()
+    try:
+        return Template(completion, "task.completion").names - GIVEN
+    except RecipeError as error:
+        findings.add_error("task.completion", error)
+        return frozenset()

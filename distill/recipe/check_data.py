@@ -88,9 +88,17 @@ def check_pool(recipe: Recipe, tables: Tables, findings: Findings) -> None:
 
 def check_seeds(recipe: Recipe, tables: Tables, findings: Findings) -> None:
     """Notes seeds without the task's input, where a strategy shows it."""
-    shown = recipe.generate is not None and recipe.generate.strategy == "self_instruct"
-    if tables.seeds is not None and shown:
-        _require(tables.seeds, "data.seeds", recipe.task.input, "task.input", findings)
+    generate, task = recipe.generate, recipe.task
+    if tables.seeds is None or generate is None or generate.strategy is None:
+        return
+    grown = recipe.data.pool is None and generate.strategy not in ("from_documents", "edit_hard")
+    drawn = generate.strategy in ("self_instruct", "evolve", "paraphrase")
+    if (grown or drawn) and task.input not in generate.fields:
+        shown = "instruction" if generate.strategy == "judge_data" else task.input
+        _require(tables.seeds, "data.seeds", shown, "task.input", findings)
+    keeps = getattr(generate.options, "answer", None) != "ask"
+    if generate.strategy == "paraphrase" and keeps and task.output not in generate.fields:
+        _require(tables.seeds, "data.seeds", task.output, "task.output", findings)
 
 
 def check_gold(

@@ -4,15 +4,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from distill.errors import RecipeError
-from distill.recipe.built import BUILT_STRATEGIES
 from distill.recipe.check_data import Tables
 from distill.recipe.files import locate, names_a_file, text_of
 from distill.recipe.findings import Findings
-from distill.recipe.generation import AskField, FieldSpec, RenderField, SampleField
+from distill.recipe.functions import load_function
+from distill.recipe.generation import (
+    LINEAGE,
+    OWN_SOURCES,
+    TOOLS,
+    ActField,
+    AskField,
+    FieldSpec,
+    PythonField,
+    RenderField,
+    SampleField,
+    draws_rows,
+)
 from distill.recipe.given import DOCUMENT, FIELDS, learns_given_rows, objective_of
 from distill.recipe.schema import Recipe
 from distill.recipe.suggest import did_you_mean
-from distill.recipe.task import ClassifyTask
+from distill.recipe.task import ClassifyTask, labels_of
 from distill.recipe.templates import Template
 from distill.recipe.yaml_file import read_yaml
 
@@ -32,47 +43,12 @@ class _Known:
         return name in self.names or (self.open and name not in self.later)
 
 
-def check_strategy(recipe: Recipe, findings: Findings) -> None:
-    """Notes what a strategy needs and the recipe does not give."""
-    generate = recipe.generate
-    if generate is None:
-        return
-    data, strategy = recipe.data, generate.strategy
-    if strategy in BUILT_STRATEGIES and generate.ask is None:
-        teachers = ", ".join(recipe.teachers) or "none is defined"
-        findings.add("generate.ask", f"strategy {strategy} needs a teacher", teachers)
-    if generate.ask is not None:
-        known_teacher(recipe, "generate.ask", generate.ask, findings)
-    if strategy == "label_pool" and data.pool is None and recipe.task.input not in generate.fields:
-        fix = f"Set data.pool, or make {recipe.task.input!r} in generate.fields."
-        findings.add("data.pool", "label_pool has nothing to label", None, fix)
-    if strategy == "self_instruct" and data.seeds is None:
-        findings.add("data.seeds", "self_instruct grows from seeds, and there are none")
-    if learns_given_rows(recipe):
-        return
-    if strategy is None and not generate.fields:
-        fix = "Give generate.fields or generate.strategy."
-        findings.add("generate", "nothing is generated", ", ".join(BUILT_STRATEGIES), fix)
-    if generate.accept is None and (data.pool is None or strategy == "self_instruct"):
-        fix = "Set generate.accept, or label a pool."
-        if generate.candidates is None:
-            findings.add("generate.accept", "how many rows are wanted is not said", None, fix)
-    if generate.accept and generate.candidates and generate.candidates < generate.accept:
-        found = f"{generate.candidates} candidates cannot give {generate.accept} accepted rows"
-        findings.add("generate.candidates", found, f"at least {generate.accept}")
-
-
 def check_fields(recipe: Recipe, tables: Tables, findings: Findings) -> frozenset[str] | None:
     """Notes fields that cannot be made; returns the fields of a finished row, None if unknown."""
     generate = recipe.generate
     assert generate is not None
     draws = {name for name, spec in generate.fields.items() if isinstance(spec, SampleField)}
-    # Rows that grow from accepted ones do not come from the pool, even where there is one.
-    grows = any(
-        isinstance(spec, SampleField) and spec.sample == "accepted"
-        for spec in generate.fields.values()
-    )
-    pooled = recipe.data.pool is not None and not grows
+    pooled = recipe.data.pool is not None and not draws_rows(generate)
     columns = tables.pool.columns if tables.pool and pooled else frozenset()
     if learns_given_rows(recipe) and not pooled:
         columns = frozenset(DOCUMENT)
@@ -119,7 +95,7 @@ def _finished(recipe: Recipe, known: _Known, findings: Findings) -> None:
 
 def _companions(name: str, spec: FieldSpec) -> Iterable[str]:
     """Names recorded beside a field."""
-    if isinstance(spec, SampleField) and spec.sample in ("seeds", "accepted") and not spec.count:
+    if isinstance(spec, SampleField) and _recorded(spec):
         yield f"{name}_id"
     if isinstance(spec, AskField):
         if spec.votes > 1:
@@ -128,6 +104,11 @@ def _companions(name: str, spec: FieldSpec) -> Iterable[str]:
             yield f"{name}_p"
         if spec.truncated == "accept":
             yield f"{name}_finish"
+
+
+def _recorded(spec: SampleField) -> bool:
+    """Whether it is recorded what a value came from."""
+    return spec.sample in LINEAGE and not spec.count and not spec.other_than
 
 
 def _field(recipe: Recipe, name: str, spec: FieldSpec, known: _Known, findings: Findings) -> None:
@@ -142,8 +123,37 @@ def _field(recipe: Recipe, name: str, spec: FieldSpec, known: _Known, findings: 
             if spec.choices is not None:
                 _choices(recipe, f"{key}.choices", spec.choices, findings)
             _template(recipe, f"{key}.prompt", spec.prompt, known, findings)
-        case _:  # python fields are refused as not built
-            pass
+            for part in ("when", "otherwise"):
+                if (text := getattr(spec, part)) is not None:
+                    _template(recipe, f"{key}.{part}", text, known, findings)
+        case PythonField():
+            if spec.ask is not None:
+                known_teacher(recipe, f"{key}.ask", spec.ask, findings)
+            _function(recipe, f"{key}.python", spec.python, findings)
+            for arg, text in spec.args.items():
+                _template(recipe, f"{key}.args.{arg}", text, known, findings)
+        case ActField():
+            _template(recipe, f"{key}.act", spec.act, known, findings)
+            for tool, what in spec.tools.items():
+                _tool(recipe, f"{key}.tools.{tool}", what, findings)
+
+
+def _function(recipe: Recipe, key: str, ref: str, findings: Findings) -> None:
+    try:
+        load_function(recipe, ref, key)
+    except RecipeError as error:
+        findings.add_error(key, error)
+
+
+def _tool(recipe: Recipe, key: str, what: str, findings: Findings) -> None:
+    if what == "documents" and recipe.data.documents is None:
+        findings.add(key, "there are no documents to search", None, "Set data.documents.")
+    elif what not in TOOLS:
+        if ":" not in what:
+            allowed = f"{', '.join(TOOLS)}, package.module:function"
+            findings.add(key, f"unknown tool {what!r}", allowed, did_you_mean(what, TOOLS))
+        else:
+            _function(recipe, key, what, findings)
 
 
 def _choices(recipe: Recipe, key: str, choices: str | list[str], findings: Findings) -> None:
@@ -154,7 +164,7 @@ def _choices(recipe: Recipe, key: str, choices: str | list[str], findings: Findi
     allowed = "a list, or `labels` for the labels of a classify task"
     if choices not in ("label", "labels"):
         findings.add(key, f"unknown choices {choices!r}", allowed)
-    elif not isinstance(recipe.task, ClassifyTask):
+    elif not labels_of(recipe.task):
         findings.add(key, f"a {recipe.task.kind} task has no labels", allowed)
 
 
@@ -166,7 +176,7 @@ def _template(recipe: Recipe, key: str, source: str, known: _Known, findings: Fi
         findings.add_error(key, error)
         return
     for name in sorted(template.names):
-        if not known.has(name):
+        if not known.has(name) and name != "row":
             what = "a later step makes" if name in known.later else "no earlier step makes"
             fix = did_you_mean(name, known.names) or "Make the field before this one."
             allowed = ", ".join(known.names) or "no name yet"
@@ -186,12 +196,12 @@ def _sample(recipe: Recipe, key: str, spec: SampleField, known: _Known, findings
         if len(spec.sample) < (spec.count or 1):
             findings.add(f"{key}.sample", f"{len(spec.sample)} values, {spec.count or 1} wanted")
     elif spec.sample == "labels":
-        if not isinstance(recipe.task, ClassifyTask):
+        if not labels_of(recipe.task):
             findings.add(f"{key}.sample", f"a {recipe.task.kind} task has no labels")
-    elif spec.sample in ("seeds", "accepted"):
-        if recipe.data.seeds is None:
-            fix = "Set data.seeds to a file with a few good examples."
-            findings.add(f"{key}.sample", "the recipe has no seeds", None, fix)
+    elif spec.sample in OWN_SOURCES:
+        name = "seeds" if spec.sample == "accepted" else spec.sample
+        if name != "failures" and getattr(recipe.data, name) is None:
+            findings.add(f"{key}.sample", f"the recipe has no {name}", None, f"Set data.{name}.")
     else:
         _sample_file(recipe, key, spec.sample, spec, findings)
 

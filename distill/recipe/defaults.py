@@ -1,7 +1,25 @@
 """Prompts of ours, for recipes that bring none.
 
-Templates name `input` (the value of task.input), `labels` and `schema` beside the row's fields.
+Templates name `input` (the value of task.input), `labels`, `schema`, `scale`, `passages` and
+`abstain` beside the row's fields.
 """
+
+RUBRIC = """\
+{% if rubric %}Rubric: {% if rubric is string %}{{ rubric }}{% else %}{{ rubric.criterion }}
+{% for level, what in (rubric.get('levels') or {}).items() %}{{ level }}: {{ what }}
+{% endfor %}{% endif %}
+
+{% endif %}{% if context %}Context:
+{{ context }}
+
+{% endif %}"""
+"""What a response is judged by, in the row's own shape: text, or {criterion, levels}."""
+
+REFERENCE = """\
+{% if reference %}Reference answer:
+{{ reference }}
+
+{% endif %}"""
 
 STUDENT_PROMPTS = {
     "classify": (
@@ -13,6 +31,31 @@ STUDENT_PROMPTS = {
         "Schema: {{ schema | json }}\n\nText: {{ input }}\nJSON: "
     ),
     "generate": "{{ input }}",
+    "grounded": (
+        "Answer the question from the passages alone. After each statement name the passage that "
+        "it rests on, like [1]. If the passages do not hold the answer, write only: "
+        "{{ abstain }}\n\n"
+        "{% for passage in passages %}[{{ loop.index }}] {% if passage is string %}{{ passage }}"
+        "{% else %}{% if passage.get('title') %}{{ passage.title }}: {% endif %}{{ passage.text }}"
+        "{% endif %}\n\n{% endfor %}"
+        "Question: {{ input }}\nAnswer: "
+    ),
+    "judge_absolute": (
+        "Grade the response on the rubric: first what speaks for and against it, then, on a last "
+        "line, `VERDICT: ` and one of {{ scale | join(', ') }}.\n\n"
+        + RUBRIC
+        + "Instruction:\n{{ instruction }}\n\nResponse:\n{{ response }}\n\n"
+        + REFERENCE
+        + "Feedback: "
+    ),
+    "judge_pairwise": (
+        "Compare the two responses to the instruction: first what sets them apart, then, on a "
+        "last line, `VERDICT: ` and one of A, B, TIE.\n\n"
+        + RUBRIC
+        + "Instruction:\n{{ instruction }}\n\nResponse A:\n{{ a }}\n\nResponse B:\n{{ b }}\n\n"
+        + REFERENCE
+        + "Feedback: "
+    ),
 }
 
 LABEL_PROMPT = """\
@@ -36,10 +79,30 @@ Text:
 
 Answer with the JSON object only."""
 
+JUDGE_ABSOLUTE = (
+    "Grade the response on the rubric.\n\n"
+    + RUBRIC
+    + "Instruction:\n{{ instruction }}\n\nResponse:\n{{ response }}\n\n"
+    + REFERENCE
+    + "Answer with one of {{ scale | join(', ') }} and nothing else."
+)
+
+JUDGE_PAIRWISE = (
+    "Compare the two responses to the instruction. Neither their order nor their length matters."
+    "\n\n"
+    + RUBRIC
+    + "Instruction:\n{{ instruction }}\n\nResponse A:\n{{ a }}\n\nResponse B:\n{{ b }}\n\n"
+    + REFERENCE
+    + "Which one is better? Answer with one of A, B, TIE and nothing else."
+)
+
 TEACHER_PROMPTS = {
     "classify": LABEL_PROMPT,
     "extract": EXTRACT_PROMPT,
     "generate": STUDENT_PROMPTS["generate"],
+    "grounded": STUDENT_PROMPTS["grounded"],
+    "judge_absolute": JUDGE_ABSOLUTE,
+    "judge_pairwise": JUDGE_PAIRWISE,
 }
 """What a teacher is asked for task.output."""
 

@@ -1,80 +1,82 @@
 """Strategies as fields: `distill check --expanded` prints what this makes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from distill.errors import Problem, RecipeError
-from distill.recipe.defaults import (
-    SELF_INSTRUCT_CLASSIFY,
-    SELF_INSTRUCT_INPUT,
-    STUDENT_PROMPTS,
-    TEACHER_PROMPTS,
-)
-from distill.recipe.files import text_of
-from distill.recipe.generation import AskField, FieldSpec, SampleField
+from distill.recipe.defaults import TEACHER_PROMPTS
+from distill.recipe.generation import FieldSpec
 from distill.recipe.given import with_given_rows
 from distill.recipe.schema import Recipe
-from distill.recipe.task import ClassifyTask, ExtractTask
-from distill.recipe.templates import Template, as_json, as_literal
-
-EXAMPLES = 4
-"""Seeds and accepted rows shown in a self_instruct prompt; fewer where there are fewer."""
+from distill.recipe.strategies.best_of_n import best_of_n
+from distill.recipe.strategies.context_distillation import context_distillation
+from distill.recipe.strategies.edit_hard import edit_hard
+from distill.recipe.strategies.evolve import evolve
+from distill.recipe.strategies.from_documents import from_documents
+from distill.recipe.strategies.judge_data import judge_data
+from distill.recipe.strategies.label_pool import label_pool
+from distill.recipe.strategies.paraphrase import paraphrase
+from distill.recipe.strategies.parts import Made
+from distill.recipe.strategies.preference import preference
+from distill.recipe.strategies.rationale import rationale, rationale_completion
+from distill.recipe.strategies.react import react, react_completion
+from distill.recipe.strategies.self_instruct import self_instruct
+from distill.recipe.strategy_options import OPTIONS
 
 Fields = dict[str, FieldSpec]
+
+STRATEGIES: Mapping[str, Callable[[Recipe, str, Any], Made]] = {
+    "label_pool": label_pool,
+    "self_instruct": self_instruct,
+    "evolve": evolve,
+    "paraphrase": paraphrase,
+    "from_documents": from_documents,
+    "rationale": rationale,
+    "react": react,
+    "preference": preference,
+    "judge_data": judge_data,
+    "context_distillation": context_distillation,
+    "best_of_n": best_of_n,
+    "edit_hard": edit_hard,
+}
+COMPLETIONS: Mapping[str, Callable[[Recipe, Any], str | None]] = {
+    "rationale": rationale_completion,
+    "react": react_completion,
+}
+"""Strategies whose student learns to write more than the output."""
 
 
 def expand(recipe: Recipe) -> Recipe:
     """The recipe with its strategy written out as fields; the same again when called twice.
 
-    Strategies without an expansion, and recipes that `check` refuses, come back unchanged.
+    Strategies that lack what they need, which `check` names, come back unchanged.
 
     Raises: RecipeError when a template cannot name the task's fields, or a file is missing.
     """
     recipe = with_given_rows(recipe)
     generate = recipe.generate
-    if generate is None or generate.ask is None:
+    if generate is None or generate.ask is None or generate.strategy is None:
         return recipe
-    if generate.strategy not in ("label_pool", "self_instruct"):
-        return recipe
-    if recipe.task.kind not in TEACHER_PROMPTS:
+    options = generate.options or _defaults(generate.strategy)
+    if options is None or recipe.task.kind not in TEACHER_PROMPTS:
         return recipe
     _usable_names(recipe)
-    make = _label_pool if generate.strategy == "label_pool" else _self_instruct
-    fields = _merged(make(recipe, generate.ask), generate.fields)
-    return recipe.model_copy(update={"generate": generate.model_copy(update={"fields": fields})})
+    made = STRATEGIES[generate.strategy](recipe, generate.ask, options)
+    fields = _merged(made, generate.fields)
+    update: dict[str, Any] = {
+        "generate": generate.model_copy(update={"fields": fields, "options": options})
+    }
+    if generate.strategy in COMPLETIONS and recipe.task.completion is None:
+        completion = COMPLETIONS[generate.strategy](recipe, options)
+        update["task"] = recipe.task.model_copy(update={"completion": completion})
+    return recipe.model_copy(update=update)
 
 
-def _label_pool(recipe: Recipe, ask: str) -> Mapping[str, FieldSpec | None]:
-    # The input's place is held for a field of the user's that makes it.
-    return {recipe.task.input: None, recipe.task.output: _answer(recipe, ask)}
-
-
-def _self_instruct(recipe: Recipe, ask: str) -> Mapping[str, FieldSpec | None]:
-    task = recipe.task
-    examples = SampleField(sample="accepted", count=EXAMPLES)
-    fields: dict[str, FieldSpec | None] = {"examples": examples}
-    if isinstance(task, ClassifyTask):
-        fields[task.output] = SampleField(sample="labels")
-        prompt = _baked(recipe, SELF_INSTRUCT_CLASSIFY)
-        fields[task.input] = AskField(ask=ask, prompt=prompt)
-        fields["check"] = _answer(recipe, ask)
-        return fields
-    fields[task.input] = AskField(ask=ask, prompt=_baked(recipe, SELF_INSTRUCT_INPUT))
-    fields[task.output] = _answer(recipe, ask)
-    return fields
-
-
-def _answer(recipe: Recipe, ask: str) -> AskField:
-    """The ask for the task's output."""
-    task = recipe.task
-    if isinstance(task, ClassifyTask):
-        prompt = _baked(recipe, TEACHER_PROMPTS["classify"])
-        return AskField(ask=ask, prompt=prompt, choices="labels")
-    if isinstance(task, ExtractTask):
-        prompt = _baked(recipe, TEACHER_PROMPTS["extract"])
-        return AskField(ask=ask, prompt=prompt, schema=task.schema_)
-    text = text_of(recipe, task.prompt) if task.prompt else STUDENT_PROMPTS["generate"]
-    return AskField(ask=ask, prompt=_baked(recipe, text))
+def _defaults(strategy: str) -> Any:
+    """A strategy's options where none are given; None where it cannot do without."""
+    kind = OPTIONS[strategy]
+    needed = any(field.is_required() for field in kind.model_fields.values())
+    return None if needed else kind()
 
 
 def _merged(made: Mapping[str, FieldSpec | None], given: Mapping[str, FieldSpec]) -> Fields:
@@ -96,27 +98,6 @@ def _merged(made: Mapping[str, FieldSpec | None], given: Mapping[str, FieldSpec]
         if field_or_none is not None:
             merged[name] = field_or_none
     return {**merged, **waiting}
-
-
-def _baked(recipe: Recipe, text: str) -> str:
-    """A default template as an ordinary field's prompt, which can name fields of the row only."""
-    task = recipe.task
-    words = {
-        "{{ input }}": f"{{{{ {task.input} }}}}",
-        "{{ label }}": f"{{{{ {task.output} }}}}",
-        "[input_name]": f"[{as_json(task.input)}]",
-        "[output_name]": f"[{as_json(task.output)}]",
-    }
-    # Labels and schema last: what they hold is not ours to replace.
-    if isinstance(task, ClassifyTask):
-        words["{{ labels | join(', ') }}"] = as_literal(", ".join(task.labels))
-    if isinstance(task, ExtractTask):
-        words["{{ schema | json }}"] = as_literal(as_json(task.schema_))
-    for ours, theirs in words.items():
-        text = text.replace(ours, theirs)
-    if task.input != "input" and "input" in Template(text, "task.prompt").names:
-        return f"{{% set input = {task.input} %}}{text}"  # a prompt of the user's, in other words
-    return text
 
 
 def _usable_names(recipe: Recipe) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -12,12 +13,23 @@ from distill.recipe.expand import expand
 from distill.recipe.files import locate, names_a_file, text_of
 from distill.recipe.generation import AskField
 from distill.recipe.schema import Recipe
-from distill.recipe.task import ClassifyTask, ExtractTask, Task
+from distill.recipe.task import (
+    ClassifyTask,
+    ExtractTask,
+    GroundedTask,
+    JudgeAbsoluteTask,
+    JudgePairwiseTask,
+    Task,
+    labels_of,
+)
 from distill.recipe.templates import Template, as_json
 from teachers.protocol import Message
 
-GIVEN = frozenset({"input", "labels", "schema"})
+GIVEN = frozenset({"input", "labels", "schema", "scale", "abstain"})
 """Names that a task prompt may use beside the row's fields."""
+OPTIONAL = frozenset({"rubric", "reference", "context"})
+"""What a row to be judged may have beside what is judged; nothing where it has not."""
+JUDGES = (JudgeAbsoluteTask, JudgePairwiseTask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,10 @@ class TaskPrompt:
         """The fields that a row must have to be shown."""
         names = self.template.names
         used = names - GIVEN
+        if isinstance(self.task, JUDGES):
+            used -= OPTIONAL
+        if isinstance(self.task, GroundedTask) and "passages" in used:
+            used = used - {"passages"} | {self.task.passages}
         return used | {self.task.input} if "input" in names else used
 
     def ask_messages(self, fields: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -66,9 +82,23 @@ class TaskPrompt:
         return (Message("system", system), content) if system else (content,)
 
     def conversation(self, fields: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The turns with the answer that the row holds; answers that are not text become JSON."""
-        answer = fields[self.task.output]
-        return (*self.ask_messages(fields), Message("assistant", _text(answer)))
+        """The turns with what the student learns to answer.
+
+        Raises: RecipeError when the row lacks a field that `task.completion` names.
+        """
+        return (*self.ask_messages(fields), Message("assistant", self.completion(fields)))
+
+    def completion(self, fields: Mapping[str, Any]) -> str:
+        """What the student learns to write; outputs that are not text become JSON."""
+        task = self.task
+        if task.completion is not None:
+            return _completion(task.completion).render({**self._given(fields), **fields})
+        answer = _text(fields[task.output])
+        if not isinstance(task, JUDGES):
+            return answer
+        verdict = answer.upper() if isinstance(task, JudgePairwiseTask) else answer
+        said = str(fields.get("feedback") or "").strip()
+        return f"{said}\nVERDICT: {verdict}" if said else f"VERDICT: {verdict}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the exported student's folder."""
@@ -89,6 +119,11 @@ class TaskPrompt:
             given["labels"] = self.task.labels
         if isinstance(self.task, ExtractTask):
             given["schema"] = self.task.schema_
+        if isinstance(self.task, GroundedTask):
+            given["abstain"] = self.task.abstain
+            given["passages"] = fields.get(self.task.passages)
+        if isinstance(self.task, JUDGES):
+            given |= {"scale": labels_of(self.task), **dict.fromkeys(OPTIONAL)}
         return given
 
 
@@ -108,6 +143,11 @@ def teacher_prompt(recipe: Recipe) -> tuple[str, AskField] | None:
         if labels and (field.choices in ("label", "labels") or field.choices == labels):
             return field.ask, field
     return None
+
+
+@lru_cache(maxsize=8)
+def _completion(text: str) -> Template:
+    return Template(text, "task.completion")
 
 
 def _text(value: Any) -> str:

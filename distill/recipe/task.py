@@ -18,6 +18,9 @@ class _Task(Model):
     """Template shown to the student (inline or a file); absent: the default of the kind."""
     system: str | None = None
     """System message shown to the student."""
+    completion: str | None = None
+    """Template of what the student learns to write; absent: the output, for judges the feedback (if
+    there is any) and a last line `VERDICT: ...`."""
 
 
 class ClassifyTask(_Task):
@@ -53,6 +56,12 @@ class GroundedTask(_Task):
     """An answer with citations from given passages."""
 
     kind: Literal["grounded"]
+    input: str = "question"
+    output: str = "answer"
+    passages: str = "passages"
+    """Field that holds them: a list of texts, or of {title?, text}."""
+    abstain: str = "The passages do not say."
+    """The answer where they do not hold one."""
 
 
 class Scale(Model):
@@ -89,3 +98,12 @@ Task = Annotated[
     | JudgePairwiseTask,
     Field(discriminator="kind"),
 ]
+
+
+def labels_of(task: Task) -> list[str] | None:
+    """The closed list of outputs of a task, as text; None where it has none."""
+    scale = getattr(task, "scale", None)
+    if isinstance(scale, Scale):
+        return [str(score) for score in range(scale.min, scale.max + 1)]
+    labels: list[str] | None = getattr(task, "labels", None) or scale
+    return labels

@@ -9,11 +9,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from distill.generate.sources import run_folder
 from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate, text_of
-from distill.recipe.generation import AskField, RenderField, SampleField
+from distill.recipe.functions import load_function, source_of
+from distill.recipe.generation import (
+    OWN_SOURCES,
+    TOOLS,
+    ActField,
+    AskField,
+    PythonField,
+    RenderField,
+    SampleField,
+)
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask
+from distill.rows.answers import read_failures
 from distill.rows.row import digest
 from distill.run.fingerprint import model_fingerprint
 from distill.run.packages import local_or_hub
@@ -28,6 +39,9 @@ TRANSPORT = {
     "headers_env", "latency_s", "device_map",
 }  # fmt: skip
 
+
+SHOWN = {"prompt", "system", "completion"}
+"""Of the task: how the student meets it. Generation does not depend on this."""
 
 Sources = Mapping[str, str]
 """Local teacher -> the folder or hub id that it is loaded from."""
@@ -67,15 +81,25 @@ def _field(recipe: Recipe, spec: Any) -> dict[str, Any]:
             plain["prompt"] = text_of(recipe, spec.prompt)
         case RenderField():
             plain["render"] = text_of(recipe, spec.render)
-        case SampleField(sample=str() as source) if source not in ("labels", "seeds", "accepted"):
+        case SampleField(sample="failures", run=str() as run):
+            plain["failures"] = digest(read_failures(run_folder(recipe, run)))
+        case SampleField(sample=str() as source) if source not in OWN_SOURCES:
             plain["sample"] = file_digest(locate(recipe, source))
+        case PythonField(python=ref):
+            plain["source"] = digest(source_of(load_function(recipe, ref, "generate.fields")))
+        case ActField(tools=tools):
+            plain["sources"] = {
+                name: digest(source_of(load_function(recipe, what, "generate.fields")))
+                for name, what in tools.items()
+                if what not in TOOLS
+            }
     return plain
 
 
 def asked_teachers(recipe: Recipe) -> list[str]:
     """Names of the teachers that generation asks, in order of first use."""
     fields = recipe.generate.fields.values() if recipe.generate else ()
-    names = [spec.ask for spec in fields if isinstance(spec, AskField)]
+    names = [spec.ask for spec in fields if isinstance(spec, AskField | PythonField) and spec.ask]
     return list(dict.fromkeys(names))
 
 
@@ -90,7 +114,9 @@ def generate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "seed": recipe.seed,
-        "task": recipe.task.model_dump(mode="json", by_alias=True, exclude={"prompt", "system"}),
+        "task": recipe.task.model_dump(
+            mode="json", by_alias=True, exclude={"prompt", "system", "completion"}
+        ),
         "generate": plain,
         "data": {name: data_digest(recipe, name) for name in ("seeds", "pool", "documents")},
         "teachers": {

@@ -10,7 +10,7 @@ from distill.errors import BudgetPaused, DataError, Problem, RunError
 from distill.filters.chain import Chain, build_chain
 from distill.generate.stage import Interrupted, run_generate
 from distill.recipe.files import locate
-from distill.recipe.generation import SampleField
+from distill.recipe.generation import LINEAGE, SampleField
 from distill.recipe.given import objective_of
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
@@ -72,9 +72,10 @@ def split_step(context: Context) -> Outcome:
     rows = [row for row in sifted if row.status == "accepted"]
     parts = _split(recipe, rows)
     prompt = TaskPrompt.from_recipe(recipe)
-    make = partial(dataset_row, objective_of(recipe), prompt)
+    make = partial(dataset_row, shape_of(recipe), prompt)
     splits = {name: [make(row) for row in part] for name, part in parts.items()}
-    failed = [row for row in read_stage(directory.stage("generate")) if row.status == "failed"]
+    candidates = read_stage(directory.stage("generate"))
+    failed = [row for row in candidates if row.status != "accepted"]
     rejected = sorted(
         (row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id
     )
@@ -100,7 +101,7 @@ def _split(recipe: Recipe, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
     grown = [
         f"{name}_id"
         for name, spec in fields.items()
-        if isinstance(spec, SampleField) and spec.sample in ("seeds", "accepted")
+        if isinstance(spec, SampleField) and spec.sample in LINEAGE and not spec.count
     ]
     labelled = recipe.task.output if isinstance(recipe.task, ClassifyTask) else None
     return split_rows(
@@ -128,6 +129,13 @@ def _facts(context: Context, splits: Mapping[str, int], rejected: int) -> Datase
         license=recipe.export.license if recipe.export else None,
         recipe_hash=recipe_hash(recipe),
     )
+
+
+def shape_of(recipe: Recipe) -> str:
+    """What the dataset's rows are learnt by; pairs are made also where nothing is trained."""
+    fields = recipe.generate.fields if recipe.generate else {}
+    pairs = recipe.train is None and {"chosen", "rejected"} <= fields.keys()
+    return "dpo" if pairs else objective_of(recipe)
 
 
 def _chain(context: Context) -> Chain:

@@ -223,7 +223,7 @@ def test_a_sift_that_loses_rows_is_an_error(make_recipe, generate):
     [
         ({"text": {"ask": "nobody", "prompt": "x"}}, {"candidates": 1}, "no teacher 'nobody'"),
         ({"label": {"sample": "labels"}}, {}, "neither a pool nor"),
-        ({"x": {"python": "m:f"}}, {"candidates": 1}, "not built yet"),
+        ({"x": {"python": "m_:f"}}, {"candidates": 1}, "no module 'm_'"),
         ({"x": {"sample": "seeds"}}, {"candidates": 1}, "there are none"),
         ({"x": {"render": "{{ missing }}"}}, {"candidates": 1}, "missing"),
         ({"x": {"ask": "t", "prompt": "x", "choices": "colours"}}, {"candidates": 1}, "no choices"),

@@ -1,9 +1,12 @@
 from typing import get_args
 
-from distill.recipe.built import BUILT_FILTERS, BUILT_STRATEGIES
+from distill.recipe.built import BUILT_FILTERS
+from distill.recipe.check_strategy import NEEDS
 from distill.recipe.defaults import STUDENT_PROMPTS, TEACHER_PROMPTS
+from distill.recipe.expand import STRATEGIES
 from distill.recipe.filtering import AnyFilter, LaterFilter
 from distill.recipe.generation import StrategyName
+from distill.recipe.strategy_options import OPTIONS
 
 
 def test_built_filters_are_the_union_without_the_later_ones() -> None:
@@ -14,7 +17,7 @@ def test_built_filters_are_the_union_without_the_later_ones() -> None:
     assert not set(later) & set(kinds)
 
 
-def test_built_strategies_have_names_and_prompts() -> None:
-    """Every built strategy is in the schema; teachers and students are asked the same tasks."""
-    assert set(BUILT_STRATEGIES) <= set(get_args(StrategyName))
+def test_strategies_have_names_options_and_prompts() -> None:
+    """Every strategy is in the schema, with its options and what it needs; so are the prompts."""
+    assert set(STRATEGIES) == set(OPTIONS) == set(NEEDS) == set(get_args(StrategyName))
     assert TEACHER_PROMPTS.keys() == STUDENT_PROMPTS.keys()
