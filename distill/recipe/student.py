@@ -43,6 +43,9 @@ class _Student(Model):
     """With `init: scratch`: transformers configuration keys with `model_type`, or a config.json."""
     tokenizer: str | BuildTokenizer | None = None
     """With `init: scratch`: a folder, the name of a local teacher, or {bpe: SIZE}."""
+    rope_scaling: dict[str, Any] | None = None
+    """For a longer context: transformers' rope parameters, such as {rope_type: yarn, factor: 4.0};
+    the context grows by `factor`."""
     method: Literal["full", "lora", "qlora", "hosted"] = "full"
     lora: LoraOptions = LoraOptions()
     price: HostedPrice | None = None
@@ -56,6 +59,8 @@ class _Student(Model):
             raise ValueError("`init: scratch` needs `config` and `tokenizer`")
         if self.init and self.method in ("lora", "qlora"):
             raise ValueError(f"`method: {self.method}` adapts existing weights; scratch has none")
+        if self.init and self.rope_scaling:
+            raise ValueError("with `init: scratch` write `rope_parameters` into `config`")
         return self
 
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from distill.errors import Problem, RecipeError
 from distill.recipe.student import BuildTokenizer, Student
 from distill.recipe.suggest import did_you_mean
+from distill.train.rope import scaled_student
 from distill.train.tokenizer import build_tokenizer
 
 _OLD_NAMES = frozenset({"rope_theta", "rope_scaling", "torch_dtype", "dtype"})
@@ -28,7 +29,9 @@ def make_student(
     *,
     words: Iterable[str] = (),
 ) -> str:
-    """The folder or hub id of the untrained student; `out` is written for `init: scratch` only.
+    """The folder or hub id of the untrained student.
+
+    `out` is written for fresh weights and for scaled positions only.
 
     `tokenizer_source` is the folder or hub id behind `student.tokenizer` where that is not
     `{bpe: SIZE}`; then `texts` and the labels in `words` make the tokenizer.
@@ -36,6 +39,8 @@ def make_student(
     """
     spec: Any = TypeAdapter(Student).validate_python(dict(student))
     if spec.init is None:
+        if spec.rope_scaling:
+            return scaled_student(str(spec.model), spec.rope_scaling, spec.trust_remote_code, out)
         return str(spec.model)
     tokenizer, generation = _tokenizer(spec, tokenizer_source, texts, words)
     model = _fresh_model(_config(spec.config, tokenizer), seed)
