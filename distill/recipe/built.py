@@ -72,8 +72,6 @@ def _train(train: Train | None) -> Iterator[Unbuilt]:
         yield "train.signal.kind", f"the signal {train.signal.kind}", ", ".join(BUILT_SIGNALS)
     if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
-    if train.on_policy:  # 0 is said on purpose and means what is built
-        yield "train.on_policy", "on_policy", None
 
 
 def _evaluate(evaluate: Evaluate | None) -> Iterator[Unbuilt]:

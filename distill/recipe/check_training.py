@@ -99,6 +99,11 @@ def _objective(recipe: Recipe, train: Train, findings: Findings) -> None:
     if train.early_stop and not held_out:
         fix = "Give `split` a share of val."
         findings.add("train.early_stop", "there is no val to stop by", None, fix)
+    if train.on_policy and train.signal.kind not in ("dense", "token"):
+        found = "nobody says what the student's own words are worth: the signal is "
+        allowed = "dense (a local teacher) or token (a server that scores prompts)"
+        fix = "Set train.signal.kind, or leave on_policy out."
+        findings.add("train.on_policy", found + train.signal.kind, allowed, fix)
     if train.objective == "distill":
         return
     if train.signal.kind != "text":

@@ -40,8 +40,6 @@ OWNED: Mapping[str, str] = {
 }
 """Keys of TrainingArguments that the recipe says in its own words."""
 
-UNBUILT = ("on_policy",)
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -109,8 +107,7 @@ def check_built(train: Train) -> None:
 
     Raises: RecipeError naming the keys.
     """
-    wrong = [name for name in UNBUILT if getattr(train, name)]
-    wrong += ["signal"] if train.signal.kind not in ("text", "dense") else []
+    wrong = ["signal"] if train.signal.kind not in ("text", "dense") else []
     wrong += ["lr"] if isinstance(train.lr, list) and len(train.lr) != 1 else []
     if wrong:
         problems = [Problem(key=f"train.{name}", found="not built yet") for name in wrong]

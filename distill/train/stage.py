@@ -25,6 +25,7 @@ from distill.train.collate import Blend, Collator, EncodedPair, OrderedRows, Pai
 from distill.train.deepspeed_config import is_stage_3, single_process_environment, start_on_cpu
 from distill.train.defaults import method_of
 from distill.train.launch import launched_processes
+from distill.train.on_policy import OnPolicyTrainer, Writer
 from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished, write_json, write_result
 from distill.train.preference import REFERENCE_FILE, PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
@@ -46,6 +47,8 @@ class _Prepared:
     rows: EncodedRows
     val: EncodedRows | None
     blends: Sequence[Blend]
+    ends: tuple[int, ...]
+    """Tokens that end an answer."""
 
 
 def train(
@@ -99,7 +102,7 @@ def _prepare(plan: TrainPlan) -> _Prepared:
         fix = "Give `split` a share of val and enough rows."
         raise _wrong("early_stop", found, fix)
     blends = _blends(plan, form, len(rows.rows) + (len(val.rows) if val else 0))
-    return _Prepared(settings, student, tokenizer, rows, val, blends)
+    return _Prepared(settings, student, tokenizer, rows, val, blends, ends)
 
 
 def _check_kind(rows: EncodedRows, train: Train, path: str) -> None:
@@ -194,7 +197,9 @@ def _trainer(
     if reader is not None:
         width = shared_width(ready.tokenizer, reader.tokenizer)
         rows = [*ready.rows.rows, *val]
-        signal = teacher_states(reader, width, rows, collator, args.device, visits=len(order))
+        # What the student will write nobody can have read before.
+        visits = 0 if ready.train.on_policy else len(order)
+        signal = teacher_states(reader, width, rows, collator, args.device, visits=visits)
     given = {
         "model": model,
         "args": args,
@@ -207,10 +212,26 @@ def _trainer(
     trainer: DistillTrainer
     if ready.train.objective == "dpo":
         trainer = PreferenceTrainer(options=ready.train.dpo, folder=Path(plan.out_dir), **given)
+    elif fraction := ready.train.on_policy:
+        writer = _writer(plan, ready, collator)
+        trainer = OnPolicyTrainer(writer=writer, fraction=fraction, **given)
     else:
         trainer = DistillTrainer(**given)
     trainer.remove_callback(PrinterCallback)
     return trainer, progress
+
+
+def _writer(plan: TrainPlan, ready: _Prepared, collator: Collator) -> Writer:
+    return Writer(
+        collator=collator,
+        ends=ready.ends,
+        pad_id=next(
+            (one for one in (ready.tokenizer.pad_token_id, *ready.ends) if one is not None), 0
+        ),
+        max_length=ready.train.max_length,
+        most_tokens=max(row.supervised for row in ready.rows.rows),
+        seed=plan.seed,
+    )
 
 
 def _loss(train: Train) -> Loss:
