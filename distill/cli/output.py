@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import typer
+
 from distill.errors import DistillError, Problem
 from distill.progress import Progress
 
@@ -43,6 +45,21 @@ class Output:
         elif text and not self.quiet:
             print(text)
 
+    def gated(self, value: Mapping[str, Any], text: str, missed: DistillError | None) -> None:
+        """A result that has to pass a gate: printed whole, and where it misses, said so as well.
+
+        Raises: typer.Exit with the error's code.
+        """
+        if missed is None:
+            self.result(value, text)
+            return
+        if self.as_json:
+            self.result({**value, "error": _body(missed.kind, missed.message, missed.problems)})
+        else:
+            self.result(value, text)
+            self.error(missed)
+        raise typer.Exit(missed.exit_code)
+
     def error(self, error: DistillError) -> None:
         """One line per problem on stderr, or the JSON object on stdout."""
         self.problems(error.kind, error.message, error.problems)
@@ -50,8 +67,8 @@ class Output:
     def problems(self, kind: str, message: str, problems: Sequence[Problem]) -> None:
         """Prints what went wrong in the shape that the caller asked for."""
         if self.as_json:
-            body = {"kind": kind, "message": message, "problems": [p.as_dict() for p in problems]}
-            print(json.dumps({"error": body}, ensure_ascii=False), file=self._stdout)
+            body = {"error": _body(kind, message, problems)}
+            print(json.dumps(body, ensure_ascii=False), file=self._stdout)
             return
         for problem in problems:
             print("error: " + " ".join(str(problem).split()), file=sys.stderr)
@@ -59,6 +76,10 @@ class Output:
     def progress(self) -> "Display":
         """Shows progress on a terminal as bars, elsewhere as a line now and then."""
         return Display(enabled=not self.quiet)
+
+
+def _body(kind: str, message: str, problems: Sequence[Problem]) -> dict[str, Any]:
+    return {"kind": kind, "message": message, "problems": [p.as_dict() for p in problems]}
 
 
 def take_flags(args: Sequence[str]) -> tuple[Output, list[str]]:

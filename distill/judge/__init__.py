@@ -1,0 +1,1 @@
+"""Judges: rubrics, verdicts and how far to trust them."""

@@ -1,0 +1,125 @@
+"""`distill judge eval`: a judge, or recorded verdicts, against people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distill.errors import Problem, RunError, UsageError
+from distill.judge.passport import Passport
+from distill.judge.rows import JudgeData, read_judge_data
+from distill.judge.verdicts import Verdict, column_verdicts, read_verdict_file
+from distill.rows.atomic import atomic_file, storage_error
+
+ALIASES = {"parse": "parsed"}
+
+
+def read_pairs(text: str | None, option: str) -> dict[str, str]:
+    """`a=b,c=d` as a mapping.
+
+    Raises: UsageError for a part without `=`.
+    """
+    found = {}
+    for part in filter(None, (text or "").split(",")):
+        name, equals, value = part.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            problem = Problem(f"{part!r} is not NAME=VALUE", key=option)
+            raise UsageError(str(problem), [problem])
+        found[name.strip()] = value.strip()
+    return found
+
+
+def read_limits(texts: Sequence[str], option: str) -> dict[str, float]:
+    """The limits of one or more `k=v,...`.
+
+    Raises: UsageError where a value is no number.
+    """
+    found = {}
+    for name, value in read_pairs(",".join(texts), option).items():
+        try:
+            found[name] = float(value)
+        except ValueError:
+            problem = Problem(f"{name}={value}: not a number", key=option)
+            raise UsageError(str(problem), [problem]) from None
+    return found
+
+
+def load_data(
+    path: Path, mapping: Mapping[str, str], gold: Sequence[str], slices: Sequence[str]
+) -> JudgeData:
+    """The rows to measure on.
+
+    Raises: DataError.
+    """
+    return read_judge_data(path, mapping=mapping, gold_columns=gold, slices=slices)
+
+
+def recorded(
+    path: Path, data: JudgeData, file: Path | None, column: str | None
+) -> list[Verdict] | None:
+    """Verdicts that somebody recorded; None where none were named.
+
+    Raises: DataError.
+    """
+    if file is not None:
+        return read_verdict_file(file, data)
+    return None if column is None else column_verdicts(path, data, column)
+
+
+def missed_limits(passport: Passport, limits: Mapping[str, float]) -> RunError | None:
+    """What is under its limit or missing; None where every limit is kept.
+
+    Raises: UsageError for a limit of no figure.
+    """
+    figures = passport.as_dict()
+    problems = []
+    for name, limit in limits.items():
+        value = figure_named(figures, name)
+        if value is None or value < limit:
+            shown = "has no value" if value is None else f"is {value:.4f}"
+            problems.append(Problem(f"{name} {shown}", allowed=f"at least {limit:g}", key=name))
+    return RunError(str(problems[0]), problems) if problems else None
+
+
+def figure_named(figures: Mapping[str, Any], name: str) -> float | None:
+    """The value of a figure by its name ("kappa", "absolute.pearson", or "pearson").
+
+    Raises: UsageError where there is none of that name.
+    """
+    place: Any = figures
+    for part in ALIASES.get(name, name).split("."):
+        inner = place.get("absolute") if isinstance(place, Mapping) else None
+        if isinstance(place, Mapping) and part in place:
+            place = place[part]
+        elif isinstance(inner, Mapping) and part in inner:
+            place = inner[part]
+        else:
+            place = None
+            break
+    if isinstance(place, Mapping) and "value" in place:
+        found: float | None = place["value"]
+        return found
+    if isinstance(place, int | float) and not isinstance(place, bool):
+        return float(place)
+    names = [
+        key for key, value in figures.items() if isinstance(value, Mapping) and "value" in value
+    ]
+    names += [f"absolute.{key}" for key in figures.get("absolute") or ()]
+    problem = Problem(f"there is no figure {name!r}", key="--fail-under", allowed=", ".join(names))
+    raise UsageError(str(problem), [problem])
+
+
+def write_disagreements(passport: Passport, to: Path) -> int:
+    """Writes the rows on which judge and people disagree, for `distill review export`.
+
+    Raises: DistillError when the disk fails.
+    """
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(to) as file:
+            for row in passport.disagreements:
+                fields = {"id": row.id, **row.fields}
+                file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise storage_error(error, to) from error
+    return len(passport.disagreements)

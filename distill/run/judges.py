@@ -1,0 +1,182 @@
+"""Finds a judge by its name on the command line, asks it about rows, and counts what that cost."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distill.errors import DataError, PrerequisiteError, Problem, UsageError
+from distill.judge.form import FACTS, JudgeForm
+from distill.judge.judge import Comparison, Grade, Judge
+from distill.judge.rows import JudgeData, JudgeRow, Kind
+from distill.judge.verdicts import Verdict
+from distill.progress import Listener, Progress
+from distill.recipe.defaults import STUDENT_PROMPTS
+from distill.recipe.load import load_recipe
+from distill.recipe.prompts import TaskPrompt
+from distill.recipe.schema import Recipe
+from distill.recipe.task import JudgeAbsoluteTask, JudgePairwiseTask
+from distill.recipe.templates import Template
+from distill.run.directory import RUNS, RunDirectory
+from distill.run.made_teachers import teacher_sources
+from distill.run.teachers import TeacherPool
+from distill.run.walk import readable_error, run_recipe
+from teachers.errors import BudgetReached, ConfigError, MissingPackage, TeacherError
+
+CHUNK = 256
+ANSWER_TOKENS = 512
+USAGE_DIRECTORY = ".judge"
+"""Below RUNS: the ledger of teachers that are asked as judges, so that their caps hold."""
+EXTRA_FIELDS = ("rubric", "reference", "context")
+
+
+def ask_judge(
+    ref: str, data: JudgeData, listen: Listener, *, force: bool = False
+) -> tuple[list[Verdict], dict[str, Any]]:
+    """The verdicts of a judge on rows, pairs in both orders, and what they cost.
+
+    Args:
+        ref: An exported folder, a run, or RECIPE:TEACHER.
+        data: The rows.
+        listen: Told how far it is.
+        force: Take a folder whose prompt is not the one of its training.
+
+    Raises: UsageError, DataError, PrerequisiteError, BudgetPaused.
+    """
+    folder = judge_folder(ref)
+    if folder is None:
+        return _ask_teacher(ref, data, listen)
+    judge = Judge.load(folder, force=force)
+    if judge.form.pairwise != (data.kind == "pairwise"):
+        made = "compares" if judge.form.pairwise else "grades"
+        problem = Problem(f"this judge {made}; the rows are {data.kind}", file=str(folder))
+        raise UsageError(str(problem), [problem])
+    try:
+        return _ask(judge, data, listen)
+    except (ConfigError, MissingPackage) as error:
+        kind = PrerequisiteError if isinstance(error, MissingPackage) else DataError
+        raise kind(str(error)) from error
+    finally:
+        judge.close()
+
+
+def judge_folder(ref: str) -> Path | None:
+    """The exported folder that a name means; None where it can only be RECIPE:TEACHER.
+
+    Raises: UsageError where there is nothing of that name.
+    """
+    for folder in (Path(ref), Path(ref) / "student", Path(RUNS) / ref / "student"):
+        if (folder / FACTS).is_file():
+            return folder
+    if ":" in ref and not Path(ref).exists():
+        return None
+    problem = Problem(
+        f"{ref!r} is no judge",
+        allowed="a folder that distill export wrote, a run with a student, or RECIPE:TEACHER",
+        fix="Train one first: distill run RECIPE",
+    )
+    raise UsageError(str(problem), [problem])
+
+
+def _ask_teacher(
+    ref: str, data: JudgeData, listen: Listener
+) -> tuple[list[Verdict], dict[str, Any]]:
+    """A recipe's teacher as the judge, behind its gateway: its caps and its store hold."""
+    name, _, teacher = ref.rpartition(":")
+    recipe = load_recipe(name)
+    if teacher not in recipe.teachers:
+        problem = Problem(
+            f"no teacher {teacher!r}", file=recipe._source, allowed=", ".join(recipe.teachers)
+        )
+        raise UsageError(str(problem), [problem])
+    directory = RunDirectory(Path(RUNS) / USAGE_DIRECTORY / recipe.name)
+    directory.root.mkdir(parents=True, exist_ok=True)
+    sources = teacher_sources(
+        recipe, directory, listen, lambda made, where: run_recipe(made, run_dir=where)
+    )
+    with TeacherPool(recipe, directory.ledger, sources) as pool:
+        judge = Judge(
+            pool[teacher], JudgeForm(teacher_prompt_for(recipe, data.kind), ANSWER_TOKENS)
+        )
+        try:
+            return _ask(judge, data, listen)
+        except (TeacherError, BudgetReached, ConfigError, MissingPackage, OSError) as error:
+            raise readable_error(error, recipe, directory) or error from error
+        finally:
+            judge.close()
+
+
+def teacher_prompt_for(recipe: Recipe, kind: Kind) -> TaskPrompt:
+    """The recipe's own judge prompt where its task is of this kind, else ours."""
+    if recipe.task.kind == f"judge_{kind}":
+        return TaskPrompt.from_recipe(recipe)
+    task = (
+        JudgePairwiseTask(kind="judge_pairwise")
+        if kind == "pairwise"
+        else JudgeAbsoluteTask(kind="judge_absolute")
+    )
+    return TaskPrompt(task, Template(STUDENT_PROMPTS[task.kind], f"the {task.kind} prompt"))
+
+
+def _ask(judge: Judge, data: JudgeData, listen: Listener) -> tuple[list[Verdict], dict[str, Any]]:
+    rows = [row for row in data.rows if row.gold is not None]
+    verdicts: list[Verdict] = []
+    grades: list[Grade] = []
+    started = time.monotonic()
+    for at in range(0, len(rows), CHUNK):
+        part = rows[at : at + CHUNK]
+        asked = [shown(row) for row in part]
+        if data.kind == "pairwise":
+            for row, compared in zip(part, judge.compare_batch(asked), strict=True):
+                verdicts += pair_verdicts(row.id, compared)
+                grades += compared.grades
+        else:
+            found = judge.grade_batch(asked)
+            verdicts += [score_verdict(row.id, one) for row, one in zip(part, found, strict=True)]
+            grades += found
+        listen(Progress("judge", min(at + CHUNK, len(rows)), len(rows)))
+    return verdicts, cost_of(grades, len(rows), time.monotonic() - started)
+
+
+def shown(row: JudgeRow) -> dict[str, Any]:
+    """What the judge's prompt may name."""
+    names = ("a", "b") if len(row.answers) == 2 else ("response",)
+    answers = {name: str(text) for name, text in zip(names, row.answers, strict=True)}
+    extra = {name: row.fields.get(name) for name in EXTRA_FIELDS}
+    return {**row.fields, "instruction": row.instruction, **answers, **extra}
+
+
+def pair_verdicts(row_id: str, found: Comparison) -> list[Verdict]:
+    """The readings of a pair as verdicts about content."""
+    first = Verdict(row_id, found.order1, "ab", _p(found.grades[0]), found.grades[0].raw)
+    if len(found.grades) == 1:
+        return [first]
+    return [first, Verdict(row_id, found.order2, "ba", _p(found.grades[1]), found.grades[1].raw)]
+
+
+def score_verdict(row_id: str, found: Grade) -> Verdict:
+    """A grade as a verdict; words of a scale (pass, fail) stand for their places."""
+    value = float(found.score) if isinstance(found.score, int) else None
+    return Verdict(row_id, value, "ab", _p(found), found.raw)
+
+
+def cost_of(grades: Sequence[Grade], rows: int, seconds: float) -> dict[str, Any]:
+    """Requests, tokens, money and speed."""
+    known = [grade.cost_usd for grade in grades if grade.cost_usd is not None]
+    usd = sum(known) if known and len(known) == len(grades) else None
+    return {
+        "requests": sum(grade.tries for grade in grades),
+        "input_tokens": sum(grade.input_tokens for grade in grades),
+        "output_tokens": sum(grade.output_tokens for grade in grades),
+        "usd": usd,
+        "usd_per_1000": None if usd is None or not rows else 1000 * usd / rows,
+        "seconds": seconds,
+        "rows_per_s": rows / seconds if seconds and rows else None,
+    }
+
+
+def _p(grade: Grade) -> float | None:
+    if grade.probs is None or grade.score is None:
+        return None
+    lower: Mapping[str, float] = {name.lower(): p for name, p in grade.probs.items()}
+    return lower.get(str(grade.score).lower())
