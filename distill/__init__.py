@@ -1,6 +1,7 @@
 """distill: from a recipe, a teacher and a few rows to a small model that a team can trust.
 
-`load_recipe` reads a recipe, `run` does what `distill run` does and returns the report.
+`load_recipe` reads a recipe, `run` does what `distill run` does and returns the report, and `Judge`
+loads a trained judge.
 """
 
 from collections.abc import Sequence
@@ -12,10 +13,20 @@ from typing import TYPE_CHECKING, Any
 import distill.run  # noqa: F401
 
 if TYPE_CHECKING:
+    from distill.judge.judge import Judge
     from distill.recipe.schema import Recipe
 
-__all__ = ["__version__", "load_recipe", "run"]
+__all__ = ["Judge", "__version__", "load_recipe", "run"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `Judge` when it is first asked for."""
+    if name == "Judge":
+        from distill.judge.judge import Judge
+
+        return Judge
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> "Recipe":

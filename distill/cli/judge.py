@@ -1,4 +1,4 @@
-"""Commands around judges: eval."""
+"""Commands around judges: grade, compare, serve, eval."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +12,121 @@ from distill.errors import Problem, UsageError
 def register(app: typer.Typer) -> None:
     """Adds this file's commands."""
     group = typer.Typer(help="Grade and compare answers, and measure judges against people.")
+    group.command("grade")(grade)
+    group.command("compare")(compare)
+    group.command("serve")(serve)
     group.command("eval")(evaluate)
     app.add_typer(group, name="judge")
+
+
+JudgeArg = Annotated[str, typer.Argument(metavar="JUDGE", help="An exported judge, or a run.")]
+FileArg = Annotated[
+    Path | None, typer.Argument(metavar="[FILE]", help="Rows; absent: one row by the options.")
+]
+ToOption = Annotated[
+    Path | None, typer.Option("--to", metavar="OUT.jsonl", help="Where a file's results go.")
+]
+Instruction = Annotated[str | None, typer.Option("--instruction", metavar="TEXT")]
+Rubric = Annotated[
+    str | None, typer.Option("--rubric", metavar="TEXT|FILE.md", help="What to judge by.")
+]
+Reference = Annotated[str | None, typer.Option("--reference", metavar="TEXT")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take a prompt that the weights were not trained with.")
+]
+
+
+def grade(
+    context: typer.Context,
+    judge: JudgeArg,
+    file: FileArg = None,
+    to: ToOption = None,
+    instruction: Instruction = None,
+    response: Annotated[str | None, typer.Option("--response", metavar="TEXT")] = None,
+    rubric: Rubric = None,
+    reference: Reference = None,
+    force: Force = False,
+) -> None:
+    """Score one answer, or every row {instruction, response, rubric?, reference?} of a file."""
+    row = {"instruction": instruction, "response": response}
+    _judge(context.obj, judge, file, to, row, rubric, reference, force=force)
+
+
+def compare(
+    context: typer.Context,
+    judge: JudgeArg,
+    file: FileArg = None,
+    to: ToOption = None,
+    instruction: Instruction = None,
+    a: Annotated[str | None, typer.Option("--a", metavar="TEXT")] = None,
+    b: Annotated[str | None, typer.Option("--b", metavar="TEXT")] = None,
+    rubric: Rubric = None,
+    reference: Reference = None,
+    swap: Annotated[bool, typer.Option(help="Ask in both orders.")] = True,
+    force: Force = False,
+) -> None:
+    """Say which of two answers is better, or that for every row of a file."""
+    row = {"instruction": instruction, "a": a, "b": b}
+    _judge(context.obj, judge, file, to, row, rubric, reference, swap=swap, force=force)
+
+
+def serve(
+    context: typer.Context,
+    judge: JudgeArg,
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8790,
+    host: Annotated[str, typer.Option("--host", help="127.0.0.1 or ::1.")] = "127.0.0.1",
+    token_env: Annotated[
+        str | None,
+        typer.Option("--token-env", metavar="NAME", help="Variable that holds the token."),
+    ] = None,
+) -> None:
+    """Serve a judge on this machine: /grade, /compare and the OpenAI chat shape."""
+    import asyncio
+
+    from distill.run.judges import serve_judge, serving_token
+
+    output: Output = context.obj
+    token = serving_token(token_env)
+
+    def tell(url: str) -> None:
+        shown = f"the value of ${token_env}" if token_env else token
+        output.result({"url": url, "token": None if token_env else token}, f"{url}  token: {shown}")
+
+    asyncio.run(serve_judge(judge, host, port, token, tell))
+
+
+def _judge(
+    output: Output,
+    ref: str,
+    file: Path | None,
+    to: Path | None,
+    row: dict[str, str | None],
+    rubric: str | None,
+    reference: str | None,
+    *,
+    swap: bool = True,
+    force: bool = False,
+) -> None:
+    from dataclasses import asdict
+
+    from distill.run.judges import judge_file, load_judge, one_row
+
+    judge = load_judge(ref, force=force)
+    judge.require(pairwise="a" in row)
+    try:
+        if file is None:
+            found = one_row(judge, row, rubric, reference, swap=swap)
+            verdict = getattr(found, "winner", None) or getattr(found, "score", None)
+            output.result(asdict(found), f"{verdict}\n{found.feedback}".strip())
+            return
+        if to is None:
+            problem = Problem("a file needs --to", fix="Add --to OUT.jsonl")
+            raise UsageError(str(problem), [problem])
+        with output.progress() as listen:
+            rows = judge_file(judge, file, to, swap=swap, listen=listen)
+        output.result({"rows": rows, "to": str(to)}, f"{rows} rows in {to}")
+    finally:
+        judge.close()
 
 
 def evaluate(
@@ -73,14 +186,12 @@ def evaluate(
     rows = work.load_data(
         data, work.read_pairs(columns, "--map"), _names(gold_columns), _names(slice_columns)
     )
-    cost = None
+    found, cost = work.recorded(data, rows, verdicts, verdict_column), None
     if judge is not None:
         from distill.run.judges import ask_judge
 
         with output.progress() as listen:
             found, cost = ask_judge(judge, rows, listen)
-    else:
-        found = work.recorded(data, rows, verdicts, verdict_column)
     passport = judge_passport(rows, found, teacher=teacher_column, cost=cost, seed=seed)
     lines = [passport_text(passport.as_dict())]
     if to_review is not None:

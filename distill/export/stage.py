@@ -10,6 +10,7 @@ from typing import Any
 from distill.errors import DataError, Problem, UsageError
 from distill.export.card import model_card, origin, shown
 from distill.export.weights import Merge, copy_model, has_adapter, merge_adapter
+from distill.judge.form import form_hash
 from distill.recipe.schema import Export
 from distill.rows.atomic import storage_error, sync_path
 
@@ -106,11 +107,16 @@ def _facts(
         "format": FORMAT,
         "prompt": dict(task_prompt),
         "labels": task_prompt["task"].get("labels"),
+        "form_hash": form_hash(task_prompt) if _judges(task_prompt) else None,
         **{name: lineage.get(name) for name in told},
         "base": origin(lineage),
         "teachers": teachers,
         "merge": merged,
     }
+
+
+def _judges(task_prompt: Mapping[str, Any]) -> bool:
+    return str(task_prompt["task"].get("kind", "")).startswith("judge_")
 
 
 def _replace(fresh: Path, out: Path) -> None:

@@ -2,59 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from distill.errors import Problem, UsageError
 from distill.judge.blocking import Blocking
 from distill.judge.form import JudgeForm
-from distill.judge.labels import SWAPPED, Winner
 from distill.judge.parse import parse_verdict
 from distill.judge.probabilities import expected_score, verdict_probabilities
+from distill.judge.results import Comparison, Grade, comparison
 from teachers.errors import AuthError, BudgetReached, TeacherError
 from teachers.protocol import Answer, Ask, Message, Teacher
 
 TOP_LOGPROBS = 20
 IN_FLIGHT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """What a judge says of one answer."""
-
-    score: int | str | None
-    """None where it could not be read: never a number that nobody gave."""
-    expected: float | None
-    """Probability-weighted score, where the judge's token probabilities are known."""
-    probs: Mapping[str, float] | None
-    feedback: str
-    parsed: bool
-    raw: str
-    tries: int
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = None
-    error: str | None = None
-    """How the ask failed, where it did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What a judge says of two answers."""
-
-    winner: Winner | None
-    """About content. Orders that disagree make a tie; one that could not be read makes None."""
-    p_a: float | None
-    """Mean probability over the orders that a is better; a tie counts half."""
-    order1: Winner | None
-    order2: Winner | None
-    """None too where only one order was asked."""
-    consistent: bool | None
-    feedback: str
-    parsed: bool
-    grades: tuple[Grade, ...]
-    """The readings behind it, `ab` first; their scores name places, not content."""
 
 
 class Judge:
@@ -182,14 +144,14 @@ class Judge:
 
     async def agrade_batch(self, rows: Sequence[Mapping[str, Any]]) -> list[Grade]:
         """As `grade_batch`."""
-        self._require(pairwise=False)
+        self.require(pairwise=False)
         return await self._read_all(rows)
 
     async def acompare_batch(
         self, rows: Sequence[Mapping[str, Any]], *, swap: bool = True
     ) -> list[Comparison]:
         """As `compare_batch`."""
-        self._require(pairwise=True)
+        self.require(pairwise=True)
         asked = list(rows)
         if swap:
             asked += [{**row, "a": row["b"], "b": row["a"]} for row in rows]
@@ -247,6 +209,13 @@ class Judge:
         found = self.compare_batch(rows)
         return [one.feedback for one in found], [one.winner and one.winner.upper() for one in found]
 
+    async def write(self, ask: Ask) -> Answer:
+        """What the model behind the judge writes to any prompt.
+
+        Raises: TeacherError when it cannot answer.
+        """
+        return await self._teacher.ask(ask)
+
     def close(self) -> None:
         """Gives back memory and connections."""
         self._blocking.run(self.aclose())
@@ -256,7 +225,8 @@ class Judge:
         """As `close`."""
         await self._teacher.close()
 
-    def _require(self, *, pairwise: bool) -> None:
+    def require(self, *, pairwise: bool) -> None:
+        """Raises UsageError where the judge is of the other kind."""
         if self.form.pairwise != pairwise:
             kind, other = ("compares", "grade") if self.form.pairwise else ("grades", "compare")
             problem = Problem(
@@ -317,50 +287,6 @@ class Judge:
             output_tokens=answer.usage.output_tokens,
             cost_usd=answer.cost_usd,
         )
-
-
-def comparison(ab: Grade, ba: Grade | None) -> Comparison:
-    """Two readings of one pair, the second with the answers swapped, as one verdict."""
-    order1 = _winner(ab.score)
-    order2 = None if ba is None else _swapped(_winner(ba.score))
-    given = [order1] if ba is None else [order1, order2]
-    parsed = None not in given
-    same = order1 == order2 if ba is not None and parsed else None
-    winner: Winner | None = None
-    if parsed:
-        winner = order1 if same is not False else "tie"
-    p = [_p_a(ab.probs), None if ba is None else _flip(_p_a(ba.probs))]
-    known = [value for value in p if value is not None]
-    return Comparison(
-        winner=winner,
-        p_a=sum(known) / len(known) if known and len(known) == len(given) else None,
-        order1=order1,
-        order2=order2,
-        consistent=same,
-        feedback=ab.feedback,
-        parsed=parsed,
-        grades=(ab,) if ba is None else (ab, ba),
-    )
-
-
-def _winner(score: int | str | None) -> Winner | None:
-    plain = str(score).lower()
-    return {"a": "a", "b": "b", "tie": "tie"}.get(plain)  # type: ignore[return-value]
-
-
-def _swapped(winner: Winner | None) -> Winner | None:
-    return None if winner is None else SWAPPED[winner]
-
-
-def _p_a(probs: Mapping[str, float] | None) -> float | None:
-    if probs is None:
-        return None
-    lower = {name.lower(): p for name, p in probs.items()}
-    return lower.get("a", 0.0) + lower.get("tie", 0.0) / 2
-
-
-def _flip(p: float | None) -> float | None:
-    return None if p is None else 1 - p
 
 
 def _number(value: str | None) -> int | str | None:

@@ -30,6 +30,12 @@ WORDS: Mapping[str, Winner] = {
     **dict.fromkeys(("c", "[[c]]", "a=b", "b=a", "a==b", "tie (bothbad)", "both_bad"), "tie"),
 }  # fmt: skip
 
+PASSES = {
+    **dict.fromkeys(("pass", "passed", "yes", "true", "correct", "good"), 1.0),
+    **dict.fromkeys(("fail", "failed", "no", "false", "incorrect", "bad"), 0.0),
+}
+"""Pass/fail scales as numbers."""
+
 
 class Unreadable(ValueError):
     """A value that is neither a verdict nor missing."""
@@ -59,7 +65,9 @@ def read_winner(value: Any, numbers: Mapping[int, Winner] = NUMBERS) -> Winner |
 
 
 def read_score(value: Any) -> float | None:
-    """The score that a cell holds; None where it is missing. A list counts by its majority.
+    """The score that a cell holds; None where it is missing.
+
+    Pass and yes are 1, fail and no are 0; a list counts by its majority.
 
     Raises: Unreadable.
     """
@@ -68,6 +76,8 @@ def read_score(value: Any) -> float | None:
     if isinstance(value, list | tuple):
         return majority([read_score(item) for item in value])
     number = number_of(value)
+    if number is None:
+        number = PASSES.get(str(value).strip().lower())
     if number is None:
         raise Unreadable(f"{json.dumps(value, ensure_ascii=False, default=str)[:60]} is no score")
     return number

@@ -1,13 +1,20 @@
 """Finds a judge by its name on the command line, asks it about rows, and counts what that cost."""
 
+import asyncio
+import json
+import os
+import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, PrerequisiteError, Problem, UsageError
 from distill.judge.form import FACTS, JudgeForm
-from distill.judge.judge import Comparison, Grade, Judge
+from distill.judge.judge import Judge
+from distill.judge.labels import Unreadable, read_score
+from distill.judge.results import Comparison, Grade
 from distill.judge.rows import JudgeData, JudgeRow, Kind
 from distill.judge.verdicts import Verdict
 from distill.progress import Listener, Progress
@@ -17,6 +24,8 @@ from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import JudgeAbsoluteTask, JudgePairwiseTask
 from distill.recipe.templates import Template
+from distill.rows.atomic import atomic_file, storage_error
+from distill.rows.readers import read_records, read_utf8
 from distill.run.directory import RUNS, RunDirectory
 from distill.run.made_teachers import teacher_sources
 from distill.run.teachers import TeacherPool
@@ -27,6 +36,7 @@ CHUNK = 256
 ANSWER_TOKENS = 512
 USAGE_DIRECTORY = ".judge"
 """Below RUNS: the ledger of teachers that are asked as judges, so that their caps hold."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EXTRA_FIELDS = ("rubric", "reference", "context")
 
 
@@ -76,6 +86,114 @@ def judge_folder(ref: str) -> Path | None:
         fix="Train one first: distill run RECIPE",
     )
     raise UsageError(str(problem), [problem])
+
+
+def load_judge(ref: str, *, force: bool = False) -> Judge:
+    """A judge of this machine: an exported folder or a run's student.
+
+    Raises: UsageError, DataError.
+    """
+    folder = judge_folder(ref)
+    if folder is None:
+        problem = Problem(
+            f"{ref!r} names a teacher", allowed="an exported folder, or a run with a student"
+        )
+        raise UsageError(str(problem), [problem])
+    return Judge.load(folder, force=force)
+
+
+def judge_file(judge: Judge, source: Path, to: Path, *, swap: bool, listen: Listener) -> int:
+    """Writes every row of a file with the judge's typed result in `judge`, as JSON lines.
+
+    Raises: DataError for rows that lack what the judge reads, DistillError when the disk fails.
+    """
+    records = read_records(source)
+    needed = ("instruction", "a", "b") if judge.form.pairwise else ("instruction", "response")
+    for place, record in enumerate(records, 1):
+        if missing := [name for name in needed if record.get(name) is None]:
+            problem = Problem(
+                f"row {place} lacks {', '.join(missing)}", str(source), allowed=", ".join(needed)
+            )
+            raise DataError(str(problem), [problem])
+    blank = dict.fromkeys(EXTRA_FIELDS)
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(to) as file:
+            for at in range(0, len(records), CHUNK):
+                part = [{**blank, **record} for record in records[at : at + CHUNK]]
+                found: Sequence[Grade | Comparison] = (
+                    judge.compare_batch(part, swap=swap)
+                    if judge.form.pairwise
+                    else judge.grade_batch(part)
+                )
+                for record, one in zip(records[at : at + CHUNK], found, strict=True):
+                    line = {**record, "judge": asdict(one)}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                listen(Progress("judge", at + len(part), len(records)))
+    except OSError as error:
+        raise storage_error(error, to) from error
+    return len(records)
+
+
+def one_row(
+    judge: Judge,
+    row: Mapping[str, str | None],
+    rubric: str | None,
+    reference: str | None,
+    *,
+    swap: bool,
+) -> Grade | Comparison:
+    """What the judge says of one row; a rubric may be the name of a file.
+
+    Raises: UsageError naming the options that lack.
+    """
+    if missing := [f"--{name}" for name, value in row.items() if value is None]:
+        problem = Problem(f"{', '.join(missing)} is missing", fix="Give it, or a FILE and --to.")
+        raise UsageError(str(problem), [problem])
+    text = read_utf8(Path(rubric)) if rubric and rubric.endswith(".md") else rubric
+    asked = {**row, "rubric": text, "reference": reference, "context": None}
+    if judge.form.pairwise:
+        return judge.compare_batch([asked], swap=swap)[0]
+    return judge.grade_batch([asked])[0]
+
+
+def serving_token(name: str | None) -> str:
+    """The token of an environment variable, else a new one.
+
+    Raises: PrerequisiteError where the variable is not set.
+    """
+    if name is None:
+        return secrets.token_urlsafe(24)
+    if value := os.environ.get(name):
+        return value
+    problem = Problem(f"the variable {name} is not set", fix=f"export {name}=...")
+    raise PrerequisiteError(str(problem), [problem])
+
+
+async def serve_judge(
+    ref: str, host: str, port: int, token: str, tell: Callable[[str], None]
+) -> None:
+    """Serves a judge until it is interrupted; `tell` gets the address once it listens.
+
+    Raises: UsageError where the port is taken.
+    """
+    from aiohttp import web
+
+    from distill.judge.server import judge_application
+
+    judge = load_judge(ref)
+    runner = web.AppRunner(judge_application(judge, token, ref), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            problem = Problem(f"port {port}: {error.strerror}", fix="Give another --port.")
+            raise UsageError(str(problem), [problem]) from error
+        tell(f"http://{host}:{runner.addresses[0][1]}")
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
 
 
 def _ask_teacher(
@@ -155,8 +273,11 @@ def pair_verdicts(row_id: str, found: Comparison) -> list[Verdict]:
 
 
 def score_verdict(row_id: str, found: Grade) -> Verdict:
-    """A grade as a verdict; words of a scale (pass, fail) stand for their places."""
-    value = float(found.score) if isinstance(found.score, int) else None
+    """A grade as a verdict; pass and fail are 1 and 0, as in the data."""
+    try:
+        value = read_score(found.score)
+    except Unreadable:
+        value = None
     return Verdict(row_id, value, "ab", _p(found), found.raw)
 
 

@@ -33,10 +33,11 @@ def test_auto_j_counts_from_zero():
 
 
 def test_scores():
-    """Numbers and numbers as text are scores; words are not, and a list counts by majority."""
+    """Numbers, also as text, and pass or fail are scores; a list counts by majority."""
     assert [read_score(v) for v in (4, "4.5", None, [3, 3, 5], [1, 2])] == [4, 4.5, None, 3, None]
+    assert [read_score(v) for v in ("yes", "FAIL", True)] == [1, 0, 1]
     with pytest.raises(Unreadable):
-        read_score("good")
+        read_score("quite so")
 
 
 def test_a_majority_is_more_than_half():
