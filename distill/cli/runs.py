@@ -1,4 +1,4 @@
-"""Commands that look at a run: status, report, why."""
+"""Commands that look at a run: status, report, why; and restore."""
 
 import json
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
     app.command("report")(report)
     app.command("why")(why)
+    app.command("restore")(restore)
 
 
 def status(context: typer.Context, run: RunArg) -> None:
@@ -63,6 +64,28 @@ def why(
     output: Output = context.obj
     life = biography(find_run(run), row_id)
     output.result(life, _tell(life))
+
+
+def restore(
+    context: typer.Context,
+    run: RunArg,
+    filter: Annotated[
+        str, typer.Option("--filter", metavar="NAME", help="The filter whose drops come back.")
+    ],
+) -> None:
+    """Bring back the rows that a filter dropped; later filters still judge them."""
+    from distill.run.directory import find_run
+    from distill.run.restore import restore as bring_back
+
+    output: Output = context.obj
+    directory = find_run(run)
+    with output.progress() as listen:
+        found = bring_back(directory, filter, listen)
+    later = ", ".join(f"{name} {count}" for name, count in found["dropped_later"].items())
+    words = f"{found['restored']} of {found['dropped']} rows dropped by {filter} are back"
+    if later:
+        words += f"; the others were dropped later: {later}"
+    output.result({"run_dir": str(directory.root), **found}, words)
 
 
 def _tell(life: dict[str, Any]) -> str:

@@ -5,38 +5,67 @@ file.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 from distill.errors import RunError
 from distill.filters.agree import Agree
+from distill.filters.balance import Balance
+from distill.filters.classifier import Classifier
+from distill.filters.complete import Complete
+from distill.filters.consistent import Consistent
+from distill.filters.custom import Custom
 from distill.filters.duplicate import Duplicate
-from distill.filters.filter import Context, Filter, Tokenizer
+from distill.filters.filter import Context, Edited, Filter, Outcome, Tokenizer
 from distill.filters.format import Format
+from distill.filters.judge import Judge
+from distill.filters.label_noise import LabelNoise
+from distill.filters.language import Language
 from distill.filters.length import Length
 from distill.filters.near_duplicate import NearDuplicate
 from distill.filters.not_in_gold import NotInGold
+from distill.filters.novelty import Novelty
+from distill.filters.outlier import Outlier
+from distill.filters.pii import Pii
+from distill.filters.quality import Quality
 from distill.filters.refusal import Refusal
 from distill.filters.regex import Regex
-from distill.recipe.filtering import NotInGoldFilter
+from distill.filters.semantic_duplicate import SemanticDuplicate
+from distill.filters.standardise import Standardise
+from distill.filters.verify import Verify
+from distill.progress import Listener, Progress, silent
+from distill.recipe.filtering import FilterSpec, NotInGoldFilter, asks, in_order
 from distill.recipe.generation import AskField
 from distill.recipe.schema import Recipe
 from distill.rows.row import Row, Verdict
+from teachers.protocol import Teacher
 
 FILTERS: Mapping[str, type[Any]] = {
     "length": Length,
     "regex": Regex,
     "format": Format,
+    "standardise": Standardise,
     "refusal": Refusal,
+    "language": Language,
     "duplicate": Duplicate,
     "near_duplicate": NearDuplicate,
+    "novelty": Novelty,
+    "semantic_duplicate": SemanticDuplicate,
+    "outlier": Outlier,
     "not_in_gold": NotInGold,
     "agree": Agree,
+    "judge": Judge,
+    "verify": Verify,
+    "pii": Pii,
+    "classifier": Classifier,
+    "balance": Balance,
+    "complete": Complete,
+    "quality": Quality,
+    "label_noise": LabelNoise,
+    "consistent": Consistent,
+    "custom": Custom,
 }
-
-PAID = frozenset({"judge", "verify", "custom"})
-"""Filters that may ask a teacher; every free one that we add ourselves stands before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +74,17 @@ class Link:
 
     name: str
     filter: Filter
+    paid: bool = False
+    restored: bool = False
+    """What it drops is kept all the same, because people brought it back."""
 
 
 class Chain:
     """The filters in order; it remembers earlier rounds, so one chain serves one run."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[Link], listen: Listener = silent) -> None:
         self._links = tuple(links)
+        self._listen = listen
 
     @property
     def order(self) -> list[str]:
@@ -62,42 +95,85 @@ class Chain:
         """Returns the rows in id order with their verdicts; dropped ones have status rejected."""
         settled = {row.id: row for row in rows}
         alive = sorted((row for row in rows if row.status == "accepted"), key=lambda row: row.id)
-        for link in self._links:
+        for at, link in enumerate(self._links, 1):
             judged = await _pass(link, alive)
             settled.update((row.id, row) for row in judged)
             alive = [row for row in judged if row.status == "accepted"]
+            figures: dict[str, float | str] = {"filter": link.name, "kept": len(alive)}
+            self._listen(Progress("filter", at, len(self._links), figures))
         return [settled[id] for id in sorted(settled)]
+
+    async def recall(self, rows: Sequence[Row]) -> None:
+        """Shows the filters rows that are accepted already, so that they remember them.
+
+        Filters that ask a teacher remember nothing and are left out.
+        """
+        known = sorted(rows, key=lambda row: row.id)
+        for link in self._links:
+            if not link.paid:
+                judged = await _pass(link, known)
+                known = [replace(row, status="accepted", reason=None) for row in judged]
+
+    def facts(self) -> dict[str, Any]:
+        """What the filters tell of themselves, by name; only those that have something to tell."""
+        told: dict[str, dict[str, Any]] = {
+            link.name: dict(getattr(link.filter, "facts", dict)()) for link in self._links
+        }
+        return {name: facts for name, facts in told.items() if facts}
 
 
 def build_chain(
-    recipe: Recipe, *, gold: Sequence[Mapping[str, Any]], tokenizer: Tokenizer | None = None
+    recipe: Recipe,
+    *,
+    gold: Sequence[Mapping[str, Any]],
+    tokenizer: Tokenizer | None = None,
+    teachers: Mapping[str, Teacher] | None = None,
+    approved: Mapping[str, bool] | None = None,
+    restored: Set[str] = frozenset(),
+    listen: Listener = silent,
 ) -> Chain:
     """Returns the chain of a recipe, with not_in_gold added where there is gold.
 
-    Raises: RecipeError when a filter is not built yet or its options cannot work.
+    Args:
+        recipe: Expanded.
+        gold: Human-labelled rows.
+        tokenizer: The student's, where a filter counts its tokens.
+        teachers: Where a filter asks one.
+        approved: Row id -> whether people approved the row.
+        restored: Names of filters whose drops people brought back.
+        listen: Is told after every filter.
+
+    Raises: RecipeError when options cannot work, PrerequisiteError when an extra is missing.
     """
     context = Context(
         task=recipe.task,
         gold=gold,
         written=written_fields(recipe),
         tokenizer=tokenizer,
+        recipe=recipe,
+        teachers=teachers or {},
+        approved=approved or {},
+        seed=recipe.seed,
+        listen=listen,
         file=recipe._source or None,
     )
     links = []
-    for at, spec in enumerate(recipe.filter):
-        key = f"filter.{at}.{spec.kind}"
+    for at, spec in with_gold(recipe):
+        key = f"filter.{at}.{spec.kind}" if at is not None else "data.gold"
         line = recipe._lines.get(key) or recipe._lines.get(f"filter.{at}")
         here = replace(context, key=key, line=line)
-        if spec.kind not in FILTERS:
-            raise here.refuse(
-                f"the filter {spec.kind} is not built yet", allowed=", ".join(FILTERS)
-            )
-        links.append(Link(spec.kind, FILTERS[spec.kind](spec, here)))
-    if recipe.data.gold is not None and all(link.name != "not_in_gold" for link in links):
-        added = Link("not_in_gold", NotInGold(NotInGoldFilter(), replace(context, key="data.gold")))
-        place = next((at for at, link in enumerate(links) if link.name in PAID), len(links))
-        links.insert(place, added)
-    return Chain(links)
+        made = FILTERS[spec.kind](spec, here)
+        links.append(Link(spec.kind, made, asks(spec) is not None, spec.kind in restored))
+    return Chain(links, listen)
+
+
+def with_gold(recipe: Recipe) -> list[tuple[int | None, FilterSpec]]:
+    """Returns the filters as they run, with their places in the recipe (None: added by us)."""
+    specs: list[tuple[int | None, FilterSpec]] = [*in_order(recipe.filter)]
+    if recipe.data.gold is not None and all(spec.kind != "not_in_gold" for _, spec in specs):
+        place = next((at for at, (_, spec) in enumerate(specs) if asks(spec)), len(specs))
+        specs.insert(place, (None, NotInGoldFilter()))
+    return specs
 
 
 def written_fields(recipe: Recipe) -> tuple[str, ...]:
@@ -119,11 +195,18 @@ async def _pass(link: Link, rows: Sequence[Row]) -> list[Row]:
     return [_apply(link, row, by_id.get(row.id, missing)) for row in rows]
 
 
-def _apply(link: Link, row: Row, verdict: Verdict) -> Row:
+def _apply(link: Link, row: Row, outcome: Outcome) -> Row:
+    fields, verdict = row.fields, outcome
+    if isinstance(outcome, Edited):
+        fields, verdict = {**row.fields, **outcome.fields}, outcome.verdict
+    assert isinstance(verdict, Verdict)
+    if not verdict.keep and link.restored:
+        verdict = replace(verdict, keep=True, reason=f"restored:{verdict.reason or link.name}")
+        return replace(row, fields=fields, verdicts=(*row.verdicts, verdict))
     verdicts = (*row.verdicts, verdict)
     if verdict.keep:
         score = verdict.score if link.filter.quality else row.score
-        return replace(row, verdicts=verdicts, score=score)
+        return replace(row, fields=fields, verdicts=verdicts, score=score)
     # "refusal", not "refusal:refusal": a reason that only repeats the name adds nothing.
     adds = verdict.reason and verdict.reason != link.name
     reason = f"{link.name}:{verdict.reason}" if adds else link.name

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from distill.filters.filter import Context, text_of_value
-from distill.measure.duplicates import normalise
-from distill.measure.ngrams import NgramIndex
+from distill.measure.duplicates import NearDuplicates, normalise
+from distill.measure.embeddings import Embedder, nearest_of
+from distill.measure.ngrams import Containment, NgramIndex
 from distill.recipe.filtering import NotInGoldFilter
 from distill.rows.row import Row, Verdict
 
 
 class NotInGold:
-    """Compares with the gold input exactly after normalising, then by shared runs of words."""
+    """Compares with each gold input, cheapest first.
+
+    exact: equal after normalising. ngram: a shared run of words. near: much of a long gold input
+    in other words, or a short one nearly whole. semantic: the same meaning, with the extra.
+    """
 
     quality: ClassVar[bool] = False
 
@@ -25,17 +30,41 @@ class NotInGold:
                 fix="Set data.gold to a file with that column, or leave the filter out.",
             )
         self._whole = {normalise(text) for text in texts}
-        self._index = NgramIndex(spec.ngram)
-        for text in texts:
-            self._index.add(text)
+        self._runs = NgramIndex(spec.ngram)
+        self._parts = Containment(spec.near) if spec.near else None
+        self._alike = NearDuplicates(spec.similarity) if spec.similarity else None
+        for at, text in enumerate(texts):
+            self._runs.add(text)
+            if self._parts is not None:
+                self._parts.add(text)
+            if self._alike is not None:
+                self._alike.add(str(at), text)
+        self._cosine = spec.cosine
+        self._embed = Embedder(context.model(spec.semantic)) if spec.semantic else None
+        self._meanings = self._embed(texts) if self._embed else None
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Verdict]:
-        """Drops with exact or ngram."""
-        return [self._verdict(text_of_value(row.fields[self.needs[0]])) for row in rows]
+        """Drops with exact, ngram, near or semantic; the score is the likeness of the last two."""
+        texts = [text_of_value(row.fields[self.needs[0]]) for row in rows]
+        found = [self._verdict(text) for text in texts]
+        if self._embed is None or self._meanings is None:
+            return found
+        left = [at for at, verdict in enumerate(found) if verdict.keep]
+        cosines = nearest_of(self._embed([texts[at] for at in left]), self._meanings)
+        for at, cosine in zip(left, cosines.tolist(), strict=True):
+            keep = cosine < self._cosine
+            found[at] = Verdict("not_in_gold", keep, None if keep else "semantic", cosine)
+        return found
 
     def _verdict(self, text: str) -> Verdict:
         if normalise(text) in self._whole:
             return Verdict("not_in_gold", False, "exact")
-        if self._index.hit(text) is not None:
+        if self._runs.hit(text) is not None:
             return Verdict("not_in_gold", False, "ngram")
+        share = self._parts.share(text) if self._parts else None
+        if share is None and self._alike is not None:
+            near = self._alike.find("", text)
+            share = near[1] if near else None
+        if share is not None:
+            return Verdict("not_in_gold", False, "near", share)
         return Verdict("not_in_gold", True)

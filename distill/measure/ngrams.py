@@ -1,11 +1,17 @@
-"""Finds a text inside others: by a shared run of words, or whole where it is shorter than that."""
+"""Finds a text inside others: by a shared run of words, whole, or by the share that is there."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-from distill.measure.duplicates import normalise
+from distill.measure.duplicates import normalise, shingles
 
 SHORTEST_WHOLE = 5
 """A whole text of fewer words than this is too common a phrase to be looked for inside others."""
+
+
+LEAST_PARTS = 20
+"""A text of fewer runs of three words shares half of them with others by chance (banking77: 963 of
+10,003 training texts; gsm8k, whose texts are longer: 4 of 7,473)."""
 
 
 class NgramIndex:
@@ -34,6 +40,38 @@ class NgramIndex:
                 if run in known:
                     return run
         return None
+
+
+class Containment:
+    """An index of texts, asked how much of one of them stands in another text, reworded or not.
+
+    Measured in runs of three words: a text in which every sixth word was changed still holds 0.4
+    of them, though no long run is left.
+    """
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+        self._sizes: list[int] = []
+        self._holders: dict[str, list[int]] = {}
+
+    def add(self, text: str) -> None:
+        """Puts a text into the index; one of fewer than LEAST_PARTS runs is left out."""
+        parts = shingles(text)
+        if len(parts) < LEAST_PARTS:
+            return
+        for part in parts:
+            self._holders.setdefault(part, []).append(len(self._sizes))
+        self._sizes.append(len(parts))
+
+    def share(self, text: str) -> float | None:
+        """Returns the largest share of an indexed text that the text holds, None below `least`."""
+        held: Counter[int] = Counter()
+        for part in shingles(text):
+            if part in self._holders:
+                held.update(self._holders[part])
+        shares = (count / self._sizes[at] for at, count in held.items())
+        best = max(shares, default=0.0)
+        return best if best >= self._least else None
 
 
 def _runs(words: list[str], size: int) -> Iterator[str]:

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterator
 
-from distill.recipe.filtering import LaterFilter
 from distill.recipe.findings import Findings
 from distill.recipe.schema import Evaluate, Recipe
 from distill.recipe.student import Student
 from distill.recipe.training import SparseSignal, Train
 from teachers.config import LocalTeacher, OpenAITeacher
 
-BUILT_FILTERS = (
-    "length", "regex", "format", "refusal", "duplicate", "near_duplicate", "not_in_gold", "agree",
-)  # fmt: skip
 BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
     "sampled_reverse_kl",
@@ -32,9 +28,6 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
     yield from _teachers(recipe)
-    for index, spec in enumerate(recipe.filter):
-        if isinstance(spec, LaterFilter):
-            yield f"filter.{index}", f"the filter {spec.kind}", ", ".join(BUILT_FILTERS)
     if recipe.review is not None:
         yield "review", "review", None
     yield from _student(recipe.student)

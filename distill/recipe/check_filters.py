@@ -1,15 +1,21 @@
 """Checks filters and the split."""
 
 import re
+from collections.abc import Iterator
 
-from distill.recipe.built import BUILT_FILTERS
+from distill.recipe.check_filter_files import check_filter_files
 from distill.recipe.filtering import (
     AgreeFilter,
+    BalanceFilter,
+    ClassifierFilter,
     FilterSpec,
     FormatFilter,
     LengthFilter,
     NotInGoldFilter,
     RegexFilter,
+    VerifyFilter,
+    asks,
+    in_order,
 )
 from distill.recipe.findings import Findings, check_schema
 from distill.recipe.schema import Recipe
@@ -20,21 +26,37 @@ from distill.recipe.suggest import did_you_mean
 def check_filters(recipe: Recipe, final: frozenset[str] | None, findings: Findings) -> None:
     """Notes filters that cannot work; adds their order to the notes."""
     for index, spec in enumerate(recipe.filter):
-        if spec.kind not in BUILT_FILTERS:
-            continue
         key = f"filter.{index}.{spec.kind}"
-        for name in ("field", "with_"):
-            field = getattr(spec, name, None)
-            if field is not None and final is not None and field not in final:
+        for name, field in _fields_of(spec):
+            if final is not None and field not in final:
                 fix = did_you_mean(field, final)
                 allowed = ", ".join(sorted(final))
-                findings.add(f"{key}.{name.rstrip('_')}", f"no field {field!r}", allowed, fix)
+                findings.add(f"{key}.{name}", f"no field {field!r}", allowed, fix)
         _options(recipe, key, spec, findings)
-    order: list[str] = [spec.kind for spec in recipe.filter]
-    if recipe.data.gold is not None and "not_in_gold" not in order:
-        order.append("not_in_gold (added: there is gold)")
-    if order:
+        check_filter_files(recipe, key, spec, findings)
+    if order := order_of(recipe):
         findings.notes.append(f"filters, in order: {', '.join(order)}")
+
+
+def order_of(recipe: Recipe) -> list[str]:
+    """The filters as they run, with what a person should know of each place."""
+    ordered = [spec for _, spec in in_order(recipe.filter)]
+    names = [f"{spec.kind} (asks {asks(spec)})" if asks(spec) else spec.kind for spec in ordered]
+    if recipe.data.gold is not None and all(spec.kind != "not_in_gold" for spec in ordered):
+        place = next((at for at, spec in enumerate(ordered) if asks(spec)), len(ordered))
+        names.insert(place, "not_in_gold (added: there is gold)")
+    return names
+
+
+def _fields_of(spec: FilterSpec) -> Iterator[tuple[str, str]]:
+    """The fields that a filter's options name, with the option."""
+    singles = ["field", "with_"] + ["label"] * (spec.kind in ("label_noise", "consistent"))
+    for name in singles:
+        if (field := getattr(spec, name, None)) is not None:
+            yield name.rstrip("_"), field
+    for name in ("fields", "by"):
+        for field in getattr(spec, name, None) or ():
+            yield name, field
 
 
 def check_split(recipe: Recipe, final: frozenset[str] | None, findings: Findings) -> None:
@@ -61,6 +83,12 @@ def _options(recipe: Recipe, key: str, spec: FilterSpec, findings: Findings) -> 
             findings.add(key, "there is no gold", None, "Set data.gold, or drop the filter.")
         case AgreeFilter():
             _agree(recipe, key, spec, findings)
+        case BalanceFilter(max=None, ratio=None):
+            findings.add(key, "no cap is given", "max, ratio", "For example max: 500")
+        case ClassifierFilter(min=None, max=None):
+            findings.add(key, "no limit is given", "min, max", "For example max: 0.5")
+        case VerifyFilter():
+            _verify(key, spec, findings)
 
 
 def _length(recipe: Recipe, key: str, spec: LengthFilter, findings: Findings) -> None:
@@ -85,6 +113,15 @@ def _regex(key: str, spec: RegexFilter, findings: Findings) -> None:
             re.compile(getattr(spec, name) or "")
         except (re.error, RecursionError, OverflowError) as error:
             findings.add(f"{key}.{name}", f"not a regular expression: {error}")
+
+
+def _verify(key: str, spec: VerifyFilter, findings: Findings) -> None:
+    if not (spec.number or spec.regex or spec.python or spec.with_):
+        findings.add(key, "nothing is verified", "number, regex, python, with")
+    try:
+        re.compile(spec.regex or "")
+    except (re.error, RecursionError, OverflowError) as error:
+        findings.add(f"{key}.regex", f"not a regular expression: {error}")
 
 
 def _agree(recipe: Recipe, key: str, spec: AgreeFilter, findings: Findings) -> None:

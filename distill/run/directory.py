@@ -74,6 +74,11 @@ class RunDirectory:
         except (OSError, ValueError, TypeError):
             return None
 
+    def restored(self) -> list[str]:
+        """Names of the filters whose rejected rows people brought back."""
+        names: list[str] = (self.read_json("restored.json") or {}).get("filters", [])
+        return names
+
     def finish(self, name: str, done: Done) -> None:
         """Marks a stage as finished; the last thing that a stage does."""
         self.write_json(

@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from distill.generate.sources import run_folder
+from distill.recipe.check_filter_files import embedding_models
 from distill.recipe.check_training import ZERO_STAGES
-from distill.recipe.files import locate, text_of
+from distill.recipe.files import folder_of, locate, text_of
+from distill.recipe.filtering import (
+    ClassifierFilter,
+    CompleteFilter,
+    CustomFilter,
+    FilterSpec,
+    JudgeFilter,
+    QualityFilter,
+    VerifyFilter,
+    asks,
+)
 from distill.recipe.functions import load_function, source_of
 from distill.recipe.generation import (
     OWN_SOURCES,
@@ -130,12 +141,39 @@ def filter_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What the verdicts depend on beside the candidates."""
     return {
         "format": FORMAT,
-        "filter": [spec.model_dump(mode="json", by_alias=True) for spec in recipe.filter],
+        "filter": [_filter(recipe, spec, sources) for spec in recipe.filter],
         "gold": data_digest(recipe, "gold"),
         "student": recipe.student.model_dump(mode="json")
         if recipe.student and _counts_tokens(recipe.filter)
         else None,
     }
+
+
+def _filter(recipe: Recipe, spec: FilterSpec, sources: Sources) -> dict[str, Any]:
+    """A filter's options with what the files, models and teachers that they name hold."""
+    plain: dict[str, Any] = spec.model_dump(mode="json", by_alias=True)
+    match spec:
+        case JudgeFilter() | CompleteFilter(rubric=str()):
+            plain["rubric"] = text_of(recipe, str(spec.rubric))
+        case QualityFilter(file=str() as file):
+            plain["file"] = file_digest(locate(recipe, file))
+        case VerifyFilter(python=str() as function) | CustomFilter(python=function):
+            plain["python"] = [function, _source(recipe, function)]
+        case ClassifierFilter():
+            plain["model"] = model_fingerprint(local_or_hub(recipe, spec.model))
+    for name, model in embedding_models(spec):
+        plain[name] = model_fingerprint(local_or_hub(recipe, model))
+    if (teacher := asks(spec)) is not None:
+        plain["teacher"] = teacher_settings(recipe, teacher, sources)
+    return plain
+
+
+def _source(recipe: Recipe, function: str) -> str | None:
+    """Hash of the file that holds a function, None for a module that is not beside the recipe."""
+    place = function.rpartition(":")[0]
+    name = place if place.endswith(".py") else f"{place.replace('.', '/')}.py"
+    path = folder_of(recipe) / name
+    return file_digest(path) if path.is_file() else None
 
 
 def _counts_tokens(filters: Iterable[Any]) -> bool:

@@ -44,6 +44,9 @@ def prompt_hashes(recipe: Recipe) -> dict[str, str]:
             texts[name] = digest(text_of(recipe, spec.prompt))
         elif isinstance(spec, RenderField):
             texts[name] = digest(text_of(recipe, spec.render))
+    for judging in recipe.filter:
+        if rubric := getattr(judging, "rubric", None):
+            texts[f"filter.{judging.kind}"] = digest(text_of(recipe, rubric))
     return texts
 
 

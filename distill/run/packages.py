@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from distill.errors import PrerequisiteError, Problem
+from distill.recipe.check_filter_files import embedding_models
 from distill.recipe.files import locate
 from distill.recipe.schema import Recipe
 from distill.recipe.student import BuildTokenizer
@@ -14,7 +15,14 @@ from teachers.config import LocalTeacher
 EXTRAS = {
     "train": ("torch", "transformers", "accelerate"),
     "evaluate": ("numpy", "scipy", "sklearn", "statsmodels"),
+    "lang": ("py3langid",),
+    "semantic": ("model2vec", "numpy"),
 }
+OF_FILTERS = {
+    "language": "lang", "semantic_duplicate": "semantic", "outlier": "semantic",
+    "quality": "evaluate", "label_noise": "evaluate", "classifier": "train",
+}  # fmt: skip
+"""Filter -> the extra that it needs."""
 
 
 def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
@@ -28,6 +36,10 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
         extras.add("train")
     if "evaluate" in wanted:
         extras.add("evaluate")
+    if wanted & {"generate", "filter"}:
+        extras |= {OF_FILTERS[spec.kind] for spec in recipe.filter if spec.kind in OF_FILTERS}
+        if any(embedding_models(spec) for spec in recipe.filter):
+            extras.add("semantic")
     return sorted(extras, reverse=True)
 
 
@@ -38,14 +50,15 @@ def require_extras(recipe: Recipe, stages: Iterable[str]) -> None:
     """
     extras = needed_extras(recipe, stages)
     missing = [name for extra in extras for name in EXTRAS[extra] if find_spec(name) is None]
-    if (
-        "train" in extras
-        and recipe.train
-        and recipe.train.deepspeed
-        and find_spec("deepspeed") is None
-    ):
+    trains = bool(set(stages) & {"train", "evaluate", "export"})
+    if trains and recipe.train and recipe.train.deepspeed and find_spec("deepspeed") is None:
         missing.append("deepspeed")
-    if recipe.student and recipe.student.method in ("lora", "qlora") and find_spec("peft") is None:
+    if (
+        trains
+        and recipe.student
+        and recipe.student.method in ("lora", "qlora")
+        and find_spec("peft") is None
+    ):
         missing.append("peft")
     if not missing:
         return

@@ -52,7 +52,8 @@ def build_report(context: Context) -> dict[str, Any]:
     report["run"]["seconds"] = seconds_spent(directory)
     for stage in ("generate", "filter", "split"):
         if done := directory.done(stage):
-            report["rows"].append({"stage": stage, **done.counts})
+            told = {"filters": _filters(done.details)} if stage == "filter" else {}
+            report["rows"].append({"stage": stage, **done.counts, **told})
     if done := directory.done("generate"):
         report["shortfall"] = done.details.get("shortfall")
     report["cost"] = context.teachers.budget.totals().as_dict()
@@ -65,6 +66,15 @@ def build_report(context: Context) -> dict[str, Any]:
     if directory.done("split"):
         report["verdict"] = verdict(report)
     return report
+
+
+def _filters(details: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each filter in its place: what it was given and dropped, and what it tells of itself."""
+    facts = details.get("facts", {})
+    return [
+        {**step, **({"facts": facts[step["filter"]]} if step["filter"] in facts else {})}
+        for step in details.get("waterfall", [])
+    ]
 
 
 def seconds_spent(directory: RunDirectory) -> float:
@@ -102,7 +112,39 @@ def _spread(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def notes_of(context: Context) -> list[str]:
     """Sentences that belong beside the table."""
-    return [*soft_label_notes(context.recipe.evaluate), *_why_missing(context.directory)]
+    return [
+        *_filter_notes(context.directory),
+        *soft_label_notes(context.recipe.evaluate),
+        *_why_missing(context.directory),
+    ]
+
+
+def _filter_notes(directory: RunDirectory) -> list[str]:
+    """What a reader of the figures should know of the filters."""
+    done = directory.done("filter")
+    if done is None:
+        return []
+    notes = []
+    if names := done.details.get("restored"):
+        notes.append(f"People brought back what these filters had dropped: {', '.join(names)}.")
+    for name, facts in done.details.get("facts", {}).items():
+        if "note" in facts:
+            notes.append(f"{facts['note']}.")
+        elif name == "quality":
+            notes.append(_quality_note(facts))
+    return notes
+
+
+def _quality_note(facts: Mapping[str, Any]) -> str:
+    auc, kept = facts["auc"], facts["approved_kept"]
+    if auc["value"] is None:
+        return f"The quality model could not be measured: {auc['why']}."
+    return (
+        f"The quality model, taught by {facts['approved']} approved rows, puts a held-out approved "
+        f"row above {'a rejected' if facts['against'] == 'rejected' else 'an unreviewed'} one with "
+        f"probability {auc['value']:.2f} [{auc['low']:.2f}, {auc['high']:.2f}] and keeps "
+        f"{kept['value']:.0%} of the approved ones."
+    )
 
 
 def soft_label_notes(evaluate: Any) -> list[str]:

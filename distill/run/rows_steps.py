@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from distill.errors import BudgetPaused, DataError, Problem, RunError
-from distill.filters.chain import Chain, build_chain
+from distill.filters.chain import Chain, build_chain, with_gold
 from distill.generate.stage import Interrupted, run_generate
 from distill.recipe.files import locate
 from distill.recipe.generation import LINEAGE, SampleField
@@ -44,20 +44,73 @@ def generate_step(context: Context) -> Outcome:
     write_stage(context.directory.stage("generate"), made.candidates)
     shortfall = asdict(made.shortfall) if made.shortfall else None
     outputs = digest([rows_digest(made.candidates), rows_digest(made.sifted)])
-    return Outcome(outputs, counts_of(made.candidates), {"shortfall": shortfall})
+    details = {"shortfall": shortfall, "facts": chain.facts() if chain else {}}
+    return Outcome(outputs, counts_of(made.candidates), details)
 
 
 def filter_step(context: Context) -> Outcome:
     """Gives every candidate its verdicts."""
-    directory, chain = context.directory, _chain(context)
+    directory, names = context.directory, context.directory.restored()
+    answered = [row for row in read_stage(directory.stage("generate")) if row.status == "accepted"]
     if _joint(context.recipe):
         rows = list(read_stage(directory.stage("filter")))
+        made = directory.done("generate")
+        facts = made.details.get("facts", {}) if made else {}
     else:
-        candidates = read_stage(directory.stage("generate"))
-        answered = [row for row in candidates if row.status == "accepted"]
+        chain = _chain(context)
         rows = context.runner.run(chain.sift(answered))
-        write_stage(directory.stage("filter"), rows)
-    return Outcome(rows_digest(rows), counts_of(rows), {"order": chain.order})
+        facts = chain.facts()
+    if names:
+        rows = _bring_back(context, rows, answered, names)
+    write_stage(directory.stage("filter"), rows)
+    order = [spec.kind for _, spec in with_gold(context.recipe)]
+    details = {
+        "order": order,
+        "waterfall": waterfall(order, rows),
+        "facts": facts,
+        "restored": names,
+    }
+    return Outcome(rows_digest(rows), counts_of(rows), details)
+
+
+def _bring_back(
+    context: Context, rows: Sequence[Row], answered: Sequence[Row], names: Sequence[str]
+) -> list[Row]:
+    """The rows with what some filters dropped judged anew, as a further round without those drops.
+
+    Filters that come later still judge them; what was accepted before stays as it is.
+    """
+    back = {row.id for row in rows if row.status == "rejected" and dropped_by(row) in names}
+    kept = {row.id for row in rows if row.status == "accepted"}
+    if not back:
+        return list(rows)
+    chain = _chain(context, frozenset(names))
+    context.runner.run(chain.recall([row for row in answered if row.id in kept]))
+    again = context.runner.run(chain.sift([row for row in answered if row.id in back]))
+    judged = {row.id: row for row in again}
+    return [judged.get(row.id, row) for row in rows]
+
+
+def dropped_by(row: Row) -> str | None:
+    """The filter that a rejected row's reason names."""
+    return row.reason.partition(":")[0] if row.reason else None
+
+
+def waterfall(order: Sequence[str], rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """What each filter was given and dropped, in the order they ran."""
+    steps: list[dict[str, Any]] = [
+        {"filter": name, "in": 0, "dropped": 0, "restored": 0, "reasons": Counter()}
+        for name in order
+    ]
+    for row in rows:
+        for step, verdict in zip(steps, row.verdicts, strict=False):
+            step["in"] += 1
+            if not verdict.keep:
+                step["dropped"] += 1
+                step["reasons"][verdict.reason or step["filter"]] += 1
+            elif verdict.reason and verdict.reason.startswith("restored:"):
+                step["restored"] += 1
+    return [{**step, "reasons": dict(sorted(step["reasons"].items()))} for step in steps]
 
 
 def _joint(recipe: Recipe) -> bool:
@@ -138,11 +191,18 @@ def shape_of(recipe: Recipe) -> str:
     return "dpo" if pairs else objective_of(recipe)
 
 
-def _chain(context: Context) -> Chain:
+def _chain(context: Context, restored: frozenset[str] = frozenset()) -> Chain:
     recipe = context.recipe
     counts_tokens = any(getattr(spec, "tokens", None) for spec in recipe.filter)
     tokenizer = student_tokenizer(context) if counts_tokens else None
-    return build_chain(recipe, gold=gold_records(context), tokenizer=tokenizer)
+    return build_chain(
+        recipe,
+        gold=gold_records(context),
+        tokenizer=tokenizer,
+        teachers=context.teachers,
+        restored=restored,
+        listen=context.listen,
+    )
 
 
 def gold_records(context: Context) -> Sequence[Mapping[str, Any]]:

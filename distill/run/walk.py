@@ -118,9 +118,8 @@ def run_recipe(
     directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
     with held(directory), _readable_errors(recipe, directory):
         _write_recipe(recipe, directory)
-        before = directory.done("generate")
-        if retry_failed and before and before.counts["failed"]:
-            directory.reopen("generate")
+        if retry_failed:
+            _reopen_failed(directory)
         sources = teacher_sources(
             recipe,
             directory,
@@ -140,6 +139,18 @@ def run_recipe(
             report = write_report(context)
     evaluate_step.refuse_below(recipe, report)
     return report
+
+
+def _reopen_failed(directory: RunDirectory) -> None:
+    """Marks as not finished what holds rows that a teacher did not answer."""
+    made, sifted = directory.done("generate"), directory.done("filter")
+    unanswered = sifted and any(
+        reason.endswith(":unanswered") for reason in sifted.counts["reasons"]
+    )
+    if made and (made.counts["failed"] or unanswered):
+        directory.reopen("generate")
+    if unanswered:
+        directory.reopen("filter")
 
 
 def _close_after(error: BaseException, context: Context) -> None:
@@ -164,7 +175,11 @@ def refuse_problems(recipe: Recipe) -> None:
 def bring_up_to_date(context: Context, step: Step) -> None:
     """Does a stage again unless its done.json carries today's key."""
     directory = context.directory
-    inputs = {name: done.outputs for name in step.follows if (done := directory.done(name))}
+    inputs: dict[str, Any] = {
+        name: done.outputs for name in step.follows if (done := directory.done(name))
+    }
+    if step.name == "filter" and (restored := directory.restored()):
+        inputs["restored"] = restored
     key = digest([step.name, inputs, step.slice(context.recipe, context.sources)])
     before = directory.done(step.name)
     if before and before.key == key:

@@ -44,7 +44,7 @@ RECIPES = {
     "no such teacher": ("ask: big", "ask: bif", ["generate.ask", "(allowed: big)", "'big'?"]),
     "no YAML": ("seed: 3", "seed: [3", ["recipe.yaml:", "not YAML"]),
     "twice": ("seed: 3", "seed: 3\nseed: 4", ["recipe.yaml:4", "seed"]),
-    "unbuilt": ("- refusal", "- judge: {ask: big}", ["filter.1", "not built yet"]),
+    "missing key": ("- refusal", "- judge: {ask: big, min: 3}", ["filter.1.judge", "'rubric'"]),
 }
 
 

@@ -7,6 +7,8 @@ import pytest
 from distill.filters.chain import build_chain
 from distill.recipe.schema import Recipe
 from distill.rows.row import Row
+from teachers.build import build_adapter
+from teachers.config import ScriptedTeacher
 
 FIELDS = {
     "text": {"ask": "writer", "prompt": "write"},
@@ -35,12 +37,64 @@ def recipe_of():
 def sift(recipe_of):
     """Runs one filter over field values and returns the rows."""
 
-    def run(filter, *fields, gold=(), tokenizer=None, **more):
-        chain = build_chain(recipe_of(filter, **more), gold=gold, tokenizer=tokenizer)
+    def run(filter, *fields, gold=(), tokenizer=None, teachers=None, source=None, **more):
+        recipe = recipe_of(filter, **more)
+        if source is not None:
+            recipe._source = str(source / "recipe.yaml")
+        chain = build_chain(recipe, gold=gold, tokenizer=tokenizer, teachers=teachers)
         rows = [Row(f"{at:03}", value) for at, value in enumerate(fields)]
         return asyncio.run(chain.sift(rows))
 
     return run
+
+
+@pytest.fixture
+def teachers():
+    """Builds the teacher `big`, scripted, and counts what it is asked."""
+
+    def build(*rules, **more):
+        config = ScriptedTeacher(kind="scripted", script=list(rules), **more)
+        return {"big": Counting(build_adapter(config, "big"))}
+
+    return build
+
+
+class Counting:
+    """A teacher with the questions that it was asked."""
+
+    def __init__(self, teacher):
+        self.teacher, self.asked = teacher, []
+
+    async def ask(self, ask):
+        """Answers as the teacher does."""
+        self.asked.append(ask)
+        return await self.teacher.ask(ask)
+
+
+@pytest.fixture(scope="session")
+def embeddings(tmp_path_factory):
+    """A folder with a tiny static embedding model: words of a topic lie together."""
+    np = pytest.importorskip("numpy")
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    topics = [
+        ["cat", "dog", "horse", "sheep", "cow", "goat"],
+        ["invoice", "refund", "payment", "bank", "money", "bill"],
+        ["rain", "snow", "wind", "storm", "cloud", "sun"],
+    ]
+    words = ["[UNK]", *(word for topic in topics for word in topic)]
+    vectors = np.zeros((len(words), 6), dtype=np.float32)
+    for place, topic in enumerate(topics):
+        for at, word in enumerate(topic):
+            vectors[words.index(word), place] = 1.0
+            vectors[words.index(word), 3 + place] = 0.1 * at
+    vocabulary = {word: at for at, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    folder = tmp_path_factory.mktemp("embeddings")
+    StaticModel(vectors, tokenizer, normalize=True).save_pretrained(folder)
+    return str(folder)
 
 
 @pytest.fixture

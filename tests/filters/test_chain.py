@@ -11,6 +11,20 @@ from distill.recipe.filtering import AnyFilter
 from distill.rows.row import Row
 
 
+def test_free_filters_run_first_and_paid_ones_last(recipe_of, teachers):
+    """The order of the recipe holds inside both; a cap behind an ask counts what survives it."""
+    rubric = "---\nscale: {min: 1, max: 5}\n---\nGood?\n"
+    judge = {"judge": {"ask": "big", "rubric": rubric, "min": 4}}
+    cap = {"balance": {"max": 5}}
+    recipe = recipe_of(judge, "refusal", cap, {"complete": {"ask": "big"}}, "duplicate")
+    chain = build_chain(recipe, gold=[], teachers=teachers())
+    assert chain.order == ["refusal", "duplicate", "judge", "balance", "complete"]
+    early = recipe_of(cap, judge, "refusal", data={"gold": "gold.jsonl"})
+    gold = [{"text": "one two", "label": "a"}]
+    order = build_chain(early, gold=gold, teachers=teachers()).order
+    assert order == ["balance", "refusal", "not_in_gold", "judge"]
+
+
 def test_every_filter_of_the_schema_is_built():
     """The dictionary's keys are the kinds of the union."""
     kinds = {spec.model_fields["kind"].default for spec in get_args(AnyFilter)}
@@ -73,7 +87,12 @@ def test_not_in_gold_is_added_where_there_is_gold(recipe_of):
 @pytest.mark.parametrize(
     ("filter", "said"),
     [
-        ("pii", "not built yet"),
+        ("balance", "no cap"),
+        ("verify", "checks nothing"),
+        ({"classifier": {"model": "nowhere", "label": "ok"}}, "no limit"),
+        ({"custom": {"python": "nothing"}}, "names no function"),
+        ({"language": {"languages": ["xx"]}}, "unknown languages"),
+        ({"judge": {"ask": "big", "rubric": "Good?\n", "min": 1}}, "no front matter"),
         ("length", "no limit"),
         ({"length": {"words": [5, 2]}}, "allows no row"),
         ({"length": {"tokens": [1, 2]}}, "tokenizer"),

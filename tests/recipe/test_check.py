@@ -143,7 +143,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
             "kind: grounded",
             "evaluate",
         ),
-        ("- refusal", "- judge: {ask: big}", "filter.1"),
         ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, kind: classifier}", "student.kind"),
         ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, method: hosted}", "student.method"),
         ("steps: 2", "steps: 2, signal: {kind: topk, from: big}", "train.signal.kind"),

@@ -1,0 +1,42 @@
+"""pii: drops rows with e-mail addresses, phone or card numbers or IP addresses, or masks them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar
+
+from distill.filters.filter import Context, Edited, Outcome, both_sides
+from distill.measure.pii import find_pii, mask
+from distill.recipe.filtering import PiiFilter
+from distill.rows.row import Row, Verdict
+
+
+class Pii:
+    """Looks at text fields only; the score is how many pieces were found."""
+
+    quality: ClassVar[bool] = False
+
+    def __init__(self, spec: PiiFilter, context: Context) -> None:
+        self._fields: Sequence[str] = tuple(spec.fields or both_sides(context.task))
+        self.needs: Sequence[str] = self._fields if spec.fields else ()
+        self._kinds = tuple(spec.kinds)
+        self._mask = spec.action == "mask"
+
+    def verdicts(self, rows: Sequence[Row]) -> Sequence[Outcome]:
+        """Drops with the kind found most often; with `mask` nothing is dropped."""
+        return [self._verdict(row) for row in rows]
+
+    def _verdict(self, row: Row) -> Outcome:
+        kinds: Counter[str] = Counter()
+        masked = {}
+        for name in self._fields:
+            text = row.fields.get(name)
+            hits = find_pii(text, self._kinds) if isinstance(text, str) else []
+            if hits:
+                kinds.update(hit.kind for hit in hits)
+                masked[name] = mask(row.fields[name], hits)
+        if not kinds:
+            return Verdict("pii", True, score=0.0)
+        count = float(kinds.total())
+        if self._mask:
+            return Edited(Verdict("pii", True, score=count), masked)
+        return Verdict("pii", False, kinds.most_common(1)[0][0], count)
