@@ -1,0 +1,1 @@
+"""Before anything is spent: which method, what it costs, whether it can run."""
