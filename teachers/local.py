@@ -10,14 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from teachers import chat_format, effective
+from teachers import effective
 from teachers.config import LocalTeacher
 from teachers.errors import ConfigError, MissingPackage, TeacherError
 from teachers.keys import ask_key
+from teachers.local_classifier import LocalClassifier, is_classifier
 from teachers.protocol import Answer, Ask, Usage
 
 if TYPE_CHECKING:
     from teachers.local_model import Generated, LocalModel
+
+    Loaded = LocalModel | LocalClassifier
 
 GATHER_S = 0.003
 """Pause before a batch starts, so that asks started together travel together."""
@@ -40,7 +43,7 @@ class LocalAdapter:
         self._config = config
         self._name = name
         self._source: str = chosen
-        self._model: LocalModel | None = None
+        self._model: Loaded | None = None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"teacher-{name}")
         self._waiting: list[_Waiting] = []
         self._pump: asyncio.Task[None] | None = None
@@ -111,7 +114,7 @@ class LocalAdapter:
         out: dict[int, Answer | Exception] = {}
         for at, waiting in enumerate(batch):
             turns = effective.messages(self._config, waiting.ask)
-            waiting.ids = chat_format.prompt_ids(model.tokenizer, turns, model.chat)
+            waiting.ids = model.prompt_ids(turns)
             if model.context is not None and len(waiting.ids) >= model.context:
                 out[at] = TeacherError(
                     "context_overflow",
@@ -121,12 +124,12 @@ class LocalAdapter:
         fits = [at for at in range(len(batch)) if at not in out]
         if fits:
             asked = [batch[at] for at in fits]
-            run: Callable[[LocalModel, list[_Waiting]], list[Answer]]
+            run: Callable[[Loaded, list[_Waiting]], list[Answer]]
             run = self._write if asked[0].ask.choices is None else self._choose
             out.update(zip(fits, run(model, asked), strict=True))
         return [out[at] for at in range(len(batch))]
 
-    def _write(self, model: "LocalModel", batch: list[_Waiting]) -> list[Answer]:
+    def _write(self, model: "Loaded", batch: list[_Waiting]) -> list[Answer]:
         ask = batch[0].ask
         written = model.generate(
             [w.ids for w in batch],
@@ -150,7 +153,7 @@ class LocalAdapter:
             logprobs=written.logprobs,
         )
 
-    def _choose(self, model: "LocalModel", batch: list[_Waiting]) -> list[Answer]:
+    def _choose(self, model: "Loaded", batch: list[_Waiting]) -> list[Answer]:
         choices = batch[0].ask.choices or ()
         scored = model.choice_logp([w.ids for w in batch], choices)
         return [
@@ -164,17 +167,19 @@ class LocalAdapter:
             for w, logp in zip(batch, scored, strict=True)
         ]
 
-    def _loaded(self) -> "LocalModel":
+    def _loaded(self) -> "Loaded":
         if self._model is None:
             try:
                 from teachers.local_model import LocalModel
+
+                kind = LocalClassifier if is_classifier(self._source) else LocalModel
             except ImportError as exc:
                 raise MissingPackage(
                     f"teacher {self._name!r} runs in this process and needs: "
                     "pip install 'distill-kit[train]'"
                 ) from exc
             config = self._config
-            self._model = LocalModel.load(
+            self._model = kind.load(
                 self._source,
                 dtype=config.dtype,
                 device_map=config.device_map,

@@ -16,7 +16,7 @@ from teachers import chat_format
 from teachers.errors import ConfigError, TeacherError
 from teachers.local_loading import four_bit, load_pretrained
 from teachers.local_sampling import RowLimits, SeededSampler, Step
-from teachers.protocol import Finish, TokenLogprob
+from teachers.protocol import Finish, Message, TokenLogprob
 from teachers.threads import fit_threads
 
 _T = TypeVar("_T")
@@ -90,6 +90,10 @@ class LocalModel:
                 f"{source}: `chat: true`, but its tokenizer has no chat template; use `chat: false`"
             )
         return cls(model, tokenizer, source=source, chat=chat)
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The ids after which the model writes its answer."""
+        return chat_format.prompt_ids(self.tokenizer, messages, self.chat)
 
     def generate(
         self,

@@ -11,6 +11,8 @@ from distill.export.weights import Merge
 from distill.report.text import comparison_table
 
 TEMPLATES = Path(__file__).parent / "templates"
+PIPELINES = {"causal": "text-generation", "classifier": "text-classification"}
+"""Kind of student -> what the hub calls its task."""
 
 
 def model_card(
@@ -21,7 +23,7 @@ def model_card(
     merge: Merge | None,
 ) -> str:
     """The card in Markdown; a licence is stated only where the recipe gives one."""
-    known = {**dict.fromkeys(("method", "teachers", "seed", "recipe_hash")), **lineage}
+    known = {**dict.fromkeys(("method", "kind", "teachers", "seed", "recipe_hash")), **lineage}
     report = lineage.get("report") or {}
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -58,7 +60,10 @@ def shown(model: str | None) -> str | None:
 
 
 def _front(lineage: Mapping[str, Any], license: str | None) -> dict[str, Any]:
-    front: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
+    front: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": PIPELINES[lineage.get("kind") or "causal"],
+    }
     if license:
         front["license"] = license
     base = origin(lineage)

@@ -44,8 +44,9 @@ def export(
         task_prompt: TaskPrompt.as_dict().
         lineage: all optional: name, recipe_hash, seed, base (hub id or folder that an adapter is
             merged into), model (what the student started from, None for scratch; absent: base),
-            method, trust_remote_code, max_tokens, teachers [{name, model}], versions
-            {package: version}, report (report.json so far, for row counts and figures).
+            method, kind (causal | classifier), trust_remote_code, max_tokens, teachers
+            [{name, model}], versions {package: version}, report (report.json so far, for row counts
+            and figures).
 
     Raises: DataError without a model, RunError when a merge or the disk fails.
     """
@@ -100,7 +101,7 @@ def _facts(
     task_prompt: Mapping[str, Any], lineage: Mapping[str, Any], merge: Merge | None
 ) -> dict[str, Any]:
     """distill.json: what `predict` and a person need to use the model as it was trained."""
-    told = ("name", "recipe_hash", "seed", "method", "max_tokens", "versions")
+    told = ("name", "recipe_hash", "seed", "kind", "method", "max_tokens", "versions")
     teachers = [{**each, "model": shown(each["model"])} for each in lineage.get("teachers") or ()]
     merged = {**asdict(merge), "base": shown(merge.base)} if merge else None
     return {

@@ -19,6 +19,13 @@ KEPT = (
 )  # fmt: skip
 """What belongs to a model; a training folder holds more."""
 
+LOADERS = {
+    None: "AutoModelForCausalLM",
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_CLS": "AutoModelForSequenceClassification",
+}
+"""Task of an adapter -> the class that loads its base."""
+
 CHECKED_ROWS = 4
 CHECKED_TOKENS = 16
 MOST_DIFFERENCE = 0.5
@@ -111,11 +118,12 @@ def base_of(model_dir: Path, base: str | None) -> str:
 
 
 def _with_adapter(model_dir: Path, source: str, options: dict[str, Any]) -> Any:
+    import transformers
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
+    told = json.loads((model_dir / "adapter_config.json").read_text(encoding="utf-8"))
     try:
-        whole = AutoModelForCausalLM.from_pretrained(
+        whole = getattr(transformers, LOADERS[told.get("task_type")]).from_pretrained(
             source, dtype="auto", use_safetensors=True, **options
         )
         return PeftModel.from_pretrained(whole, str(model_dir)).eval()
@@ -150,9 +158,9 @@ def _refuse_tied_head(adapted: Any, model_dir: Path) -> None:
 
 
 def _log_probabilities(model: Any) -> Any:
-    """Log-probabilities of every next token on a few fixed rows of ids.
+    """Log-probabilities of every next token, or label, on a few fixed rows of ids.
 
-    Shapes: (CHECKED_ROWS, CHECKED_TOKENS, V), float32.
+    Shapes: (CHECKED_ROWS, CHECKED_TOKENS, V) or (CHECKED_ROWS, L), float32.
     """
     import torch
 

@@ -208,6 +208,7 @@ def _count(name: str, spec: AskField, votes: list[_Vote]) -> dict[str, Any]:
         made[f"{name}_p"] = counts[modal.key] / len(votes)
     elif modal.answer.choice_logp is not None and modal.key in modal.answer.choice_logp:
         made[f"{name}_p"] = math.exp(modal.answer.choice_logp[modal.key])
+        made[f"{name}_logp"] = dict(modal.answer.choice_logp)
     if spec.truncated == "accept":
         made[f"{name}_finish"] = modal.answer.finish
     return made

@@ -18,7 +18,7 @@ from distill.recipe.schema import Recipe
 from distill.recipe.task import labels_of
 from distill.recipe.templates import Template
 
-COMPANIONS = ("_id", "_votes", "_p", "_finish")
+COMPANIONS = ("_id", "_votes", "_p", "_logp", "_finish")
 """What may follow a field's name: values that are recorded beside it."""
 
 

@@ -52,8 +52,6 @@ def _teachers(recipe: Recipe) -> Iterator[Unbuilt]:
 def _student(student: Student | None) -> Iterator[Unbuilt]:
     if student is None:
         return
-    if student.kind == "classifier":
-        yield "student.kind", "the kind classifier", "causal"
     if student.method in ("qlora", "hosted"):
         yield "student.method", f"the method {student.method}", "full, lora"
 

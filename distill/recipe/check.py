@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from distill.errors import Problem, RecipeError
 from distill.recipe.built import refuse_unbuilt
+from distill.recipe.check_classifier import check_classifier
 from distill.recipe.check_data import (
     ReadRecords,
     Tables,
@@ -60,6 +61,7 @@ def check(
     check_filters(recipe, final, findings)
     check_split(recipe, final, findings)
     check_train(recipe, findings)
+    check_classifier(recipe, findings)
     check_evaluate(recipe, findings)
     return CheckReport(findings.in_order(), findings.notes, findings.missing_keys)
 

@@ -102,6 +102,8 @@ def _companions(name: str, spec: FieldSpec) -> Iterable[str]:
             yield f"{name}_votes"
         if spec.votes > 1 or spec.choices:
             yield f"{name}_p"
+        if spec.votes == 1 and spec.choices:
+            yield f"{name}_logp"
         if spec.truncated == "accept":
             yield f"{name}_finish"
 

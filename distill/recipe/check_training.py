@@ -39,6 +39,8 @@ def check_train(recipe: Recipe, findings: Findings) -> None:
     if isinstance(train.deepspeed, str) and train.deepspeed not in ZERO_STAGES:
         _file(recipe, "train.deepspeed", train.deepspeed, ZERO_STAGES, findings)
     _loss(train, findings)
+    if student is not None and student.kind == "classifier":
+        return  # its signal are the labels of the rows, whatever their tokens
     if isinstance(train.signal, DenseSignal):
         _dense(recipe, train.signal, findings)
     elif train.signal.kind == "text" and "loss" in train.model_fields_set:

@@ -104,7 +104,8 @@ class AskField(Model):
     votes: int = Field(default=1, ge=1)
     """Ask this often; the value is the modal answer, FIELD_votes the counts, FIELD_p its share."""
     choices: str | list[str] | None = None
-    """The only answers allowed: `label` or `labels` for the task's labels, or a list."""
+    """The only answers allowed: `label` or `labels` for the task's labels, or a list. A teacher
+    with probabilities also gives FIELD_p, of the answer, and FIELD_logp, the log of each."""
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
     """JSON Schema of the answer; the value is then the parsed object."""
     max_tokens: int | None = Field(default=None, ge=1)

@@ -127,6 +127,35 @@ class TaskPrompt:
         return given
 
 
+def student_prompt(recipe: Recipe) -> TaskPrompt:
+    """The prompt that the recipe's student reads: a classifier needs the text alone.
+
+    Its labels are in its head, so that instructions would only take room; a `task.prompt` of the
+    recipe's own is kept.
+    """
+    prompt = TaskPrompt.from_recipe(recipe)
+    if recipe.student is None or recipe.student.kind != "classifier":
+        return prompt
+    task = prompt.task.model_copy(update={"system": None})
+    if recipe.task.prompt is not None:
+        return TaskPrompt(task, prompt.template)
+    return TaskPrompt(task, Template("{{ input }}", "the classifier's prompt"))
+
+
+def soft_fields(recipe: Recipe) -> list[str]:
+    """Fields whose votes or log-probabilities are a distribution over the labels, best first."""
+    if not isinstance(recipe.task, ClassifyTask):
+        return []
+    generate, labels = expand(recipe).generate, recipe.task.labels
+    chosen = [
+        name
+        for name, field in (generate.fields if generate else {}).items()
+        if isinstance(field, AskField)
+        and (field.choices in ("label", "labels") or field.choices == labels)
+    ]
+    return list(dict.fromkeys([recipe.task.output, *chosen]))
+
+
 def teacher_prompt(recipe: Recipe) -> tuple[str, AskField] | None:
     """The teacher and ask field that make task.output, else the first that chooses a label."""
     generate = expand(recipe).generate

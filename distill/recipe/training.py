@@ -21,6 +21,15 @@ class DenseSignal(Model):
     """Teacher; needed when several could give it."""
 
 
+class LabelsSignal(Model):
+    """The teacher's distribution over the task's labels, for classifiers.
+
+    Label log-probabilities where it tells them, else the shares of its votes.
+    """
+
+    kind: Literal["labels"]
+
+
 class SparseSignal(Model):
     """What an API or a cache tells about each token."""
 
@@ -34,6 +43,7 @@ class SparseSignal(Model):
 Signal = Annotated[
     Annotated[TextSignal, Tag("text")]
     | Annotated[DenseSignal, Tag("dense")]
+    | Annotated[LabelsSignal, Tag("labels")]
     | Annotated[SparseSignal, Tag("token")]
     | Annotated[SparseSignal, Tag("topk")]
     | Annotated[SparseSignal, Tag("sampled")],

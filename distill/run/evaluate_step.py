@@ -14,7 +14,7 @@ from distill.progress import Listener, Progress
 from distill.recipe.files import text_of
 from distill.recipe.generation import AskField
 from distill.recipe.given import FIELDS, objective_of
-from distill.recipe.prompts import TaskPrompt, teacher_prompt
+from distill.recipe.prompts import TaskPrompt, student_prompt, teacher_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask
 from distill.recipe.templates import Template
@@ -162,8 +162,10 @@ def student_result(context: Context, part: MeasuredSet, name: str, folder: str) 
         texts = [str(row) for row in part.expected]
         return SystemResult(name, figures=read_texts(folder, texts, recipe.train))
     price = recipe.student.price if recipe.student else None
+    shown = student_prompt(recipe)
+    prompts = [shown.ask_messages(row) for row in part.records]
     answers, seconds = context.runner.run(
-        ask_student(recipe.task, folder, part.prompts, answer_tokens(recipe))
+        ask_student(recipe.task, folder, prompts, answer_tokens(recipe))
     )
     figures = None
     if isinstance(recipe.task, GenerateTask):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.export.stage import export
-from distill.recipe.prompts import TaskPrompt
+from distill.recipe.prompts import student_prompt
 from distill.recipe.schema import Export, Recipe
 from distill.rows.row import digest
 from distill.run.context import Context, Outcome
@@ -20,7 +20,7 @@ def export_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "export": spec.model_dump(mode="json"),
-        "prompt": TaskPrompt.from_recipe(recipe).as_dict(),
+        "prompt": student_prompt(recipe).as_dict(),
     }
 
 
@@ -40,6 +40,7 @@ def export_step(context: Context) -> Outcome:
         "base": directory.model(trained.details["models"]["student_before"][0]),
         "model": student.model,
         "method": student.method,
+        "kind": student.kind,
         "trust_remote_code": student.trust_remote_code,
         "teachers": [
             {"name": name, "model": config.model or getattr(config, "recipe", None)}
@@ -53,7 +54,7 @@ def export_step(context: Context) -> Outcome:
         Path(directory.model(trained.details["models"]["student"][0])),
         directory.student,
         recipe.export or Export(),
-        TaskPrompt.from_recipe(recipe).as_dict(),
+        student_prompt(recipe).as_dict(),
         lineage,
     )
     return Outcome(

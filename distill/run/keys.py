@@ -208,6 +208,10 @@ def train_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
         ),
         "deepspeed": _deepspeed(recipe),
         "mix": [file_digest(locate(recipe, blend.data)) for blend in recipe.train.mix],
+        # A classifier whose recipe names no signal takes what its rows hold.
+        "signal_named": "signal" in recipe.train.model_fields_set
+        if recipe.student.kind == "classifier"
+        else None,
         "teachers": {
             name: teacher_settings(recipe, name, sources)
             for name in sources

@@ -22,6 +22,8 @@ def teacher_plan(recipe: Recipe, sources: Mapping[str, str]) -> dict[str, Any] |
     """How the training process loads its teacher, as plain data; None without a live one."""
     if recipe.train is None or recipe.train.signal.kind != "dense":
         return None
+    if recipe.student is not None and recipe.student.kind == "classifier":
+        return None  # what its teacher thinks of the labels stands in the rows
     name = signal_teacher(recipe)
     assert name is not None
     config = recipe.teachers[name]

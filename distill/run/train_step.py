@@ -1,7 +1,7 @@
 """The step that trains: the student and, beside it, the cheaper ways it is compared with."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from distill.errors import Problem, RecipeError, RunError
 from distill.progress import Progress
 from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate
-from distill.recipe.prompts import TaskPrompt
+from distill.recipe.prompts import TaskPrompt, soft_fields, student_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask
 from distill.rows.atomic import atomic_file
-from distill.rows.dataset import read_dataset
+from distill.rows.dataset import DatasetRow, read_dataset
+from distill.rows.readers import read_numbered
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import GoldTexts, texts_of, write_blend
@@ -84,15 +85,24 @@ def initial_student(context: Context, seed: int) -> str:
         plain["model"] = local_or_hub(recipe, student.model)
     if isinstance(student.config, str):
         plain["config"] = str(locate(recipe, student.config))
+    shown = _classifier_texts(recipe) if student.kind == "classifier" else texts_of
+    labels = recipe.task.labels if isinstance(recipe.task, ClassifyTask) else ()
     rows = read_dataset(context.directory.dataset, "train")
     return make_student(
         plain,
         tokenizer_source(context),
-        (text for row in rows for text in texts_of(row)),
+        (text for row in rows for text in shown(row)),
         seed,
         _folder(context) / "before" / f"seed-{seed}",
-        words=recipe.task.labels if isinstance(recipe.task, ClassifyTask) else (),
+        words=labels,
+        labels=labels,
     )
+
+
+def _classifier_texts(recipe: Recipe) -> Callable[[DatasetRow], Iterable[str]]:
+    """What a classifier reads of a row, which is less than the conversation that it holds."""
+    prompt = student_prompt(recipe)
+    return lambda row: [turn.content for turn in prompt.ask_messages(row.fields)]
 
 
 def arms(context: Context) -> list[Arm]:
@@ -105,6 +115,8 @@ def arms(context: Context) -> list[Arm]:
         plain["steps"], plain["epochs"] = _steps(recipe, _count(rows)), None
     if isinstance(recipe.train.deepspeed, str) and recipe.train.deepspeed not in ZERO_STAGES:
         plain["deepspeed"] = str(locate(recipe, recipe.train.deepspeed).resolve())
+    if recipe.student and recipe.student.kind == "classifier":
+        plain["signal"] = _labels_signal(recipe, rows)
     mix = blends(context)
     found = [Arm("student", rows, plain, teacher_plan(recipe, context.sources), mix)]
     hard = {**plain, "signal": {"kind": "text"}}
@@ -112,6 +124,20 @@ def arms(context: Context) -> list[Arm]:
         chosen = _confident_rows(context) if name == CONFIDENT else rows
         found.append(Arm(name, chosen, hard, None, mix))
     return found
+
+
+def _labels_signal(recipe: Recipe, rows: Path) -> dict[str, Any]:
+    """What a classifier learns from: distributions over the labels where the rows tell any.
+
+    A recipe that names a signal means it: `text` is the labels alone, and any other one must be
+    there.
+    """
+    assert recipe.train is not None
+    if "signal" in recipe.train.model_fields_set:
+        return {"kind": "text" if recipe.train.signal.kind == "text" else "labels"}
+    told = [f"{name}{end}" for name in soft_fields(recipe) for end in ("_logp", "_votes", "_p")]
+    dataset = (record["fields"] for _, record in read_numbered(rows))
+    return {"kind": "labels" if any(set(told) & row.keys() for row in dataset) else "text"}
 
 
 def search_rate(
@@ -154,7 +180,7 @@ def val_score(context: Context, result: TrainResult) -> float:
     if not isinstance(recipe.task, ClassifyTask):
         assert result.val_loss is not None
         return -result.val_loss
-    prompt = TaskPrompt.from_recipe(recipe)
+    prompt = student_prompt(recipe)
     rows = read_dataset(context.directory.dataset, "val")
     prompts = [prompt.ask_messages(row.fields) for row in rows]
     answers, _ = context.runner.run(
@@ -192,6 +218,7 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
     recipe, directory = context.recipe, context.directory
     named = "default" if rate is None else f"{rate:g}"
     val = directory.dataset / "val.jsonl"
+    classifier = recipe.student is not None and recipe.student.kind == "classifier"
     plan = TrainPlan(
         rows_path=str(arm.rows.resolve()),
         val_path=str(val.resolve()) if val.is_file() else None,
@@ -203,6 +230,8 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
         arm=arm.name,
         output=recipe.task.output,
         mix=arm.mix,
+        prompt=student_prompt(recipe).as_dict() if classifier else None,
+        soft=soft_fields(recipe) if classifier else (),
         weights=_weights([base, arm.teacher["source"]] if arm.teacher else [base]),
     )
 
@@ -250,6 +279,7 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
     keys = (
         "steps", "tokens", "loss_first", "loss_last", "tokens_per_s", "trainable",
         "trainable_share", "val_loss", "seconds", "supervised_tokens", "truncated_rows", "pairs",
+        "soft_rows",
     )  # fmt: skip
     return {key: getattr(result, key) for key in keys}
 

@@ -3,7 +3,7 @@
 Every arm of a comparison starts from the same one, and it is the report's `student_before`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ from pydantic import TypeAdapter
 from distill.errors import Problem, RecipeError
 from distill.recipe.student import BuildTokenizer, Student
 from distill.recipe.suggest import did_you_mean
+from distill.train.classifier_model import (
+    add_ends,
+    fit_to_model,
+    fresh_classifier,
+    headed_model,
+)
 from distill.train.rope import scaled_student
 from distill.train.tokenizer import build_tokenizer
 
@@ -28,16 +34,19 @@ def make_student(
     out: Path,
     *,
     words: Iterable[str] = (),
+    labels: Sequence[str] = (),
 ) -> str:
     """The folder or hub id of the untrained student.
 
-    `out` is written for fresh weights and for scaled positions only.
-
+    `out` is written for fresh weights, scaled positions, and a classifier, whose head over the
+    `labels` is new.
     `tokenizer_source` is the folder or hub id behind `student.tokenizer` where that is not
     `{bpe: SIZE}`; then `texts` and the labels in `words` make the tokenizer.
     Raises: RecipeError when the configuration cannot be built.
     """
     spec: Any = TypeAdapter(Student).validate_python(dict(student))
+    if spec.kind == "classifier":
+        return _make_classifier(spec, tokenizer_source, texts, labels, seed, out)
     if spec.init is None:
         if spec.rope_scaling:
             return scaled_student(str(spec.model), spec.rope_scaling, spec.trust_remote_code, out)
@@ -45,6 +54,23 @@ def make_student(
     tokenizer, generation = _tokenizer(spec, tokenizer_source, texts, words)
     model = _fresh_model(_config(spec.config, tokenizer), seed)
     model.generation_config = _generation_config(tokenizer, generation)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(out)
+    model.save_pretrained(out)
+    return str(out)
+
+
+def _make_classifier(
+    spec: Any, source: str | None, texts: Iterable[str], labels: Sequence[str], seed: int, out: Path
+) -> str:
+    if spec.init is None:
+        model, tokenizer = headed_model(spec, labels, seed)
+    else:
+        tokenizer, _ = _tokenizer(spec, source, texts, ())
+        if isinstance(spec.tokenizer, BuildTokenizer):
+            add_ends(tokenizer)
+        model = fresh_classifier(_config(spec.config, tokenizer), labels, seed)
+    fit_to_model(tokenizer, model.config)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)

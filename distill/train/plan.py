@@ -39,6 +39,10 @@ class TrainPlan:
     """Absent: whether the tokenizer has a chat template."""
     mix: Sequence[Mapping[str, Any]] = ()
     """{rows_path, share}: other rows that are mixed in, learnt from their text alone."""
+    prompt: Mapping[str, Any] | None = None
+    """The task and the template that a classifier reads its rows by (TaskPrompt.as_dict)."""
+    soft: Sequence[str] = ()
+    """Fields whose votes or log-probabilities a classifier learns from, best first."""
     weights: Sequence[str] = ()
     """Hashes of the weights behind `base` and the teacher: the same folder may hold others."""
 
@@ -49,7 +53,7 @@ class TrainPlan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "TrainPlan":
         """The plan from its plain data."""
-        lists = {name: tuple(data.get(name, ())) for name in ("weights", "mix")}
+        lists = {name: tuple(data.get(name, ())) for name in ("weights", "mix", "soft")}
         return cls(**{**data, **lists})
 
     def write(self, path: Path) -> None:
@@ -96,6 +100,8 @@ class TrainResult:
     """Tokens learnt over all steps."""
     pairs: Mapping[str, float] | None = None
     """Of preference distillation on the validation pairs after training: {right, n}."""
+    soft_rows: int = 0
+    """Training rows of a classifier that have a distribution over the labels."""
     truncated_rows: int = 0
     """Training rows cut at `max_length`."""
     curve: tuple[Mapping[str, float], ...] = field(default=())

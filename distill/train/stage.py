@@ -4,8 +4,6 @@ A training that was interrupted continues from its last checkpoint; one that has
 again. Only rank 0 writes.
 """
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +19,16 @@ from distill.recipe.training import ForwardKL, Loss, Train
 from distill.signals.dense import TokenTeacher
 from distill.signals.vocabulary import shared_width
 from distill.train.arguments import Shape, check_built, shape_of, training_arguments
+from distill.train.checkpoints import clear_stale, last_checkpoint, save
+from distill.train.classifier import train_classifier
 from distill.train.collate import Blend, Collator, EncodedPair, OrderedRows, PairCollator
 from distill.train.deepspeed_config import is_stage_3, single_process_environment, start_on_cpu
 from distill.train.defaults import method_of
+from distill.train.early_stop import require_val, stops
 from distill.train.launch import launched_processes
 from distill.train.on_policy import OnPolicyTrainer, Writer
-from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, finished, write_json, write_result
-from distill.train.preference import REFERENCE_FILE, PreferenceTrainer
+from distill.train.plan import TrainPlan, TrainResult, finished
+from distill.train.preference import PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
 from distill.train.student import load_student, load_student_tokenizer, trainable
 from distill.train.teacher_states import teacher_states
@@ -62,6 +63,8 @@ def train(
     if (done := finished(plan)) is not None:
         return done
     quiet()
+    if plan.student.get("kind") == "classifier":
+        return train_classifier(plan, listen)
     ready = _prepare(plan)
     if ready.train.signal.kind == "dense" and teacher is None:
         raise RecipeError("train.signal: a dense signal needs a local teacher")
@@ -72,12 +75,12 @@ def train(
     if reader is None:  # a teacher is the larger one, and has chosen already
         fit_threads(model.num_parameters())
     trainer, progress = _trainer(plan, ready, shape, args, model, reader, listen)
-    _clear_stale(plan, trainer)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(Path(args.output_dir)))
+    clear_stale(plan, trainer)
+    trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
     result = _result(plan, ready, shape, trainer, progress)
     if reader is not None:
         reader.release()
-    _save(plan, ready.tokenizer, trainer, result)
+    save(plan, ready.tokenizer, trainer, result)
     return result
 
 
@@ -97,10 +100,7 @@ def _prepare(plan: TrainPlan) -> _Prepared:
     if plan.val_path and held_out:
         val = encode_file(Path(plan.val_path), form, first_key=len(rows.rows))
     _check_kind(rows, settings, plan.rows_path)
-    if settings.early_stop and val is None:
-        found = "the training is to stop by val, and val holds no row"
-        fix = "Give `split` a share of val and enough rows."
-        raise _wrong("early_stop", found, fix)
+    require_val(settings, val is not None)
     blends = _blends(plan, form, len(rows.rows) + (len(val.rows) if val else 0))
     return _Prepared(settings, student, tokenizer, rows, val, blends, ends)
 
@@ -207,7 +207,7 @@ def _trainer(
         "objective": Objective(_loss(ready.train), signal),
         "collator": collator,
         "val": val,
-        "callbacks": [progress, *_stops(ready.train)],
+        "callbacks": [progress, *stops(ready.train)],
     }
     trainer: DistillTrainer
     if ready.train.objective == "dpo":
@@ -239,14 +239,6 @@ def _loss(train: Train) -> Loss:
     return ForwardKL(weight=0.0, ce=1.0) if train.objective == "clm" else train.loss
 
 
-def _stops(train: Train) -> list[Any]:
-    from transformers import EarlyStoppingCallback
-
-    from distill.train.defaults import PATIENCE
-
-    return [EarlyStoppingCallback(PATIENCE)] if train.early_stop else []
-
-
 def _collator(ready: _Prepared, model: Any) -> Collator:
     pad = ready.tokenizer.pad_token_id
     # Flash attention tells packed rows apart on a single line only.
@@ -254,35 +246,6 @@ def _collator(ready: _Prepared, model: Any) -> Collator:
     width = None if flash else ready.train.max_length
     kind = PairCollator if ready.train.objective == "dpo" else Collator
     return kind(0 if pad is None else pad, packing=ready.train.packing, width=width)
-
-
-def _clear_stale(plan: TrainPlan, trainer: DistillTrainer) -> None:
-    """Leave in the folder only what an earlier, interrupted training of this very plan wrote."""
-    out = Path(plan.out_dir)
-    stamp = {"digest": plan.digest(), "processes": trainer.args.world_size}
-    if trainer.is_world_process_zero():
-        try:
-            same = json.loads((out / PLAN_FILE).read_text(encoding="utf-8")).get("stamp") == stamp
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            for name in ("checkpoints", "model", "adapter"):
-                shutil.rmtree(out / name, ignore_errors=True)
-            (out / REFERENCE_FILE).unlink(missing_ok=True)
-            write_json(out / PLAN_FILE, {"stamp": stamp, "plan": plan.as_dict()})
-    trainer.accelerator.wait_for_everyone()
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written whole: its state file is written last."""
-    found = []
-    for path in folder.glob("checkpoint-*"):
-        try:
-            state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        found.append((state["global_step"], str(path)))
-    return max(found)[1] if found else None
 
 
 def _result(
@@ -333,21 +296,3 @@ def _pairs(trainer: DistillTrainer) -> dict[str, float] | None:
 
 def _point(line: dict[str, float]) -> dict[str, float]:
     return {key.replace("eval_", "val_"): value for key, value in line.items() if key != "epoch"}
-
-
-def _save(plan: TrainPlan, tokenizer: Any, trainer: DistillTrainer, result: TrainResult) -> None:
-    """Weights, tokenizer and result; under ZeRO-3 every rank gives its shards."""
-    folder = Path(result.model_dir)
-    trainer.save_model(str(folder))
-    if trainer.is_world_process_zero():
-        # The Trainer adds its own settings as a pickle, which nobody needs to load a student.
-        (folder / "training_args.bin").unlink(missing_ok=True)
-        tokenizer.save_pretrained(folder)
-        write_result(plan, result)
-        shutil.rmtree(Path(plan.out_dir) / "checkpoints", ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
-
-
-def _wrong(key: str, found: str, fix: str | None = None) -> RecipeError:
-    problem = Problem(key=f"train.{key}", found=found, fix=fix)
-    return RecipeError(f"train.{key}: {found}", [problem])

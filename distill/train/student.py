@@ -44,7 +44,7 @@ def load_student(base: str, student: Any, *, cpu: bool) -> Any:
         model, _ = load_pretrained(base, shared | options, shared)
     except ConfigError as exc:
         raise _wrong("model", str(exc)) from exc
-    return _with_adapter(model, student.lora) if student.method == "lora" else model
+    return with_adapter(model, student.lora) if student.method == "lora" else model
 
 
 def trainable(model: Any) -> tuple[int, float]:
@@ -60,7 +60,11 @@ def _size(parameter: Any) -> int:
     return size
 
 
-def _with_adapter(model: Any, options: LoraOptions) -> Any:
+def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:
+    """The model with a LoRA adapter put on and its own weights frozen.
+
+    Raises: RecipeError for options that peft does not take.
+    """
     from peft import LoraConfig, get_peft_model
 
     given = {_LORA_NAMES.get(key, key): value for key, value in options.model_dump().items()}
@@ -71,7 +75,7 @@ def _with_adapter(model: Any, options: LoraOptions) -> Any:
                 f"lora.{key}", f"not a key of LoraConfig: {key!r}", did_you_mean(key, known)
             )
     try:
-        return get_peft_model(model, LoraConfig(**{"task_type": "CAUSAL_LM", **given}))
+        return get_peft_model(model, LoraConfig(**{"task_type": task_type, **given}))
     except (ValueError, TypeError) as exc:
         raise _wrong("lora", f"peft cannot put the adapter on: {exc}") from exc
 

@@ -57,6 +57,7 @@ def test_one_vote_with_probabilities_records_the_answers_own(make_recipe, genera
     teacher = tools.Scribe(lambda ask: scored)
     [row] = generate(make_recipe(TEXT | {"label": field}, candidates=1), teacher).candidates
     assert row.fields["label_p"] == pytest.approx(0.7)
+    assert row.fields["label_logp"] == {"a": math.log(0.3), "b": math.log(0.7)}
     assert "label_votes" not in row.fields
 
 

@@ -143,7 +143,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
             "kind: grounded",
             "evaluate",
         ),
-        ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, kind: classifier}", "student.kind"),
         ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, method: hosted}", "student.method"),
         ("steps: 2", "steps: 2, signal: {kind: topk, from: big}", "train.signal.kind"),
         ("steps: 2", "steps: 2, loss: {kind: verdict}", "train.loss.kind"),
@@ -247,3 +246,35 @@ def test_labels_in_gold_are_listed(write: Write, folder: Path) -> None:
         "'Bug' on line 2; nothing on line 3; 'x' on line 4 and 2 more rows"
     )
     assert problem.fix == "Did you mean 'bug'?"
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({"train.loss": {"kind": "verdict"}}, "train.loss"),
+        ({"train.packing": True}, "train.packing"),
+        ({"train.objective": "clm"}, "train.objective"),
+        ({"task": {"kind": "generate", "input": "text", "output": "label"}}, "student.kind"),
+    ],
+)
+def test_what_a_classifier_cannot_do(more, key):
+    """Losses without labels, settings of texts and tasks without labels are named."""
+    from distill.recipe.check_classifier import check_classifier
+    from distill.recipe.findings import Findings
+    from distill.recipe.schema import Recipe
+
+    plain = {
+        "name": "c",
+        "task": {"kind": "classify", "labels": ["a", "b"]},
+        "student": {"kind": "classifier", "model": "bert-base-uncased"},
+        "train": {},
+    }
+    for path, value in more.items():
+        *above, last = path.split(".")
+        place = plain
+        for part in above:
+            place = place[part]
+        place[last] = value
+    findings = Findings(Recipe.model_validate(plain))
+    check_classifier(findings.recipe, findings)
+    assert [problem.key for problem in findings.problems] == [key]
