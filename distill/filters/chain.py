@@ -206,7 +206,8 @@ def _apply(link: Link, row: Row, outcome: Outcome) -> Row:
     verdicts = (*row.verdicts, verdict)
     if verdict.keep:
         score = verdict.score if link.filter.quality else row.score
-        return replace(row, fields=fields, verdicts=verdicts, score=score)
+        # Not dataclasses.replace: this is done for every row and filter.
+        return Row(row.id, fields, row.status, row.reason, score, verdicts)
     # "refusal", not "refusal:refusal": a reason that only repeats the name adds nothing.
     adds = verdict.reason and verdict.reason != link.name
     reason = f"{link.name}:{verdict.reason}" if adds else link.name

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from distill.filters.filter import Context, text_of_value
+from distill.filters.filter import Context, best_first, text_of_value
 from distill.measure.duplicates import NearDuplicates
 from distill.recipe.filtering import NearDuplicateFilter
 from distill.rows.row import Row, Verdict
@@ -20,14 +20,11 @@ class NearDuplicate:
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Verdict]:
         """Drops with the reason "near_duplicate"; the score is the similarity."""
-        best_first = sorted(rows, key=lambda row: (-(row.score or 0.0), row.id))
-        verdict = {row.id: self._verdict(row) for row in best_first}
+        name = self.needs[0]
+        texts = ((row.id, text_of_value(row.fields[name])) for row in best_first(rows))
+        kept = Verdict("near_duplicate", True)
+        verdict = {
+            id: Verdict("near_duplicate", False, "near_duplicate", found[1]) if found else kept
+            for id, found in self._index.add_if_new(texts)
+        }
         return [verdict[row.id] for row in rows]
-
-    def _verdict(self, row: Row) -> Verdict:
-        text = text_of_value(row.fields[self.needs[0]])
-        found = self._index.find(row.id, text)
-        if found:
-            return Verdict("near_duplicate", False, "near_duplicate", found[1])
-        self._index.add(row.id, text)
-        return Verdict("near_duplicate", True)

@@ -1,25 +1,33 @@
 """Finds texts that are nearly the same: MinHash proposes pairs, exact Jaccard of shingles decides.
 
-A text is kept as 64-bit hashes of its shingles (8 bytes each), so a million rows fit in memory.
+A text is kept as 64-bit hashes of its shingles (8 bytes each), so millions of rows fit in memory.
 Shingles are runs of words; a text of fewer words than one run is compared by runs of characters.
 """
 
+import math
 import re
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from rensa import RMinHash, RMinHashLSH
 
-PERMUTATIONS = 128
+PERMUTATIONS = 72
+"""At most; as many as the bands need."""
+MOST = 1024
 MISS = 1e-4
 """Largest chance that two texts exactly as similar as the threshold are never compared."""
 MINHASH_SEED = 1
+SETS = 50_000
+"""Texts whose hashes are kept as sets as well."""
+BLOCK = 2048
+"""Texts that are signed at once: one by one, signing costs a hundred times as much."""
 
 _APOSTROPHES = re.compile("(?<=\\w)['\u2019\u02bc](?=\\w)")
 _MARKS = re.compile(r"[^\w\s]|_")
+_BLANKS = {code: " " for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
 
 
 def normalise(text: str) -> str:
@@ -27,18 +35,19 @@ def normalise(text: str) -> str:
 
     Symbols such as + or an emoji stay. A text of punctuation alone keeps it.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    plain = _MARKS.sub(_blank_punctuation, _APOSTROPHES.sub("", folded))
+    if text.isascii():
+        folded = text.lower()
+        whole = _APOSTROPHES.sub("", folded) if "'" in folded else folded
+        plain = whole.translate(_BLANKS)
+    else:
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        plain = _MARKS.sub(_blank_punctuation, _APOSTROPHES.sub("", folded))
     return " ".join(plain.split()) or " ".join(folded.split())
 
 
 def shingles(text: str, ngram: int = 3) -> frozenset[str]:
     """Returns the word n-grams of a text, or its character n-grams where it has too few words."""
-    plain = normalise(text)
-    words = plain.split(" ")
-    if len(words) >= ngram:
-        return frozenset(" ".join(words[at : at + ngram]) for at in range(len(words) - ngram + 1))
-    return frozenset(plain[at : at + ngram] for at in range(max(1, len(plain) - ngram + 1)))
+    return frozenset(_parts(normalise(text), ngram))
 
 
 class NearDuplicates:
@@ -47,9 +56,15 @@ class NearDuplicates:
     def __init__(self, similarity: float, ngram: int = 3) -> None:
         self._similarity = similarity
         self._ngram = ngram
-        self._lsh = RMinHashLSH(similarity, PERMUTATIONS, _bands(similarity))
+        bands, rows = _bands(similarity)
+        self._permutations = bands * rows
+        self._lsh = RMinHashLSH(similarity, self._permutations, bands)
         self._ids: list[str] = []
-        self._hashes: list[array[int]] = []
+        self._hashes = array("Q")
+        self._ends = array("Q", [0])
+        """Where each text's hashes end in `_hashes`."""
+        self._sets: dict[int, frozenset[int]] = {}
+        """Those compared lately: near copies are compared with the same few again and again."""
         self._last: tuple[str, _Sketch] | None = None
 
     def __len__(self) -> int:
@@ -67,84 +82,145 @@ class NearDuplicates:
         self, id: str, text: str, skip: Callable[[str], bool] = lambda _: False
     ) -> Iterator[tuple[str, float]]:
         """Yields what `all` returns, without comparing those that `skip` names by then."""
-        sketch = self._sketch(text)
-        own = frozenset(sketch.hashes)
-        for at in sorted(set(self._lsh.query(sketch.minhash))):
-            if self._ids[at] == id or skip(self._ids[at]):
-                continue
-            similarity = _jaccard(own, self._hashes[at])
-            if similarity >= self._similarity:
-                yield self._ids[at], similarity
+        return self._alike(id, self._sketch(text), skip)
 
     def add(self, id: str, text: str) -> None:
         """Puts a text into the index."""
-        sketch = self._sketch(text)
+        self._insert(id, self._sketch(text))
+
+    def add_if_new(
+        self, rows: Iterable[tuple[str, str]]
+    ) -> Iterator[tuple[str, tuple[str, float] | None]]:
+        """Yields each row's id with what `find` says, and adds the row where that is None.
+
+        Reads the rows in blocks, so that many are signed at once; each is still compared with all
+        that were kept before it.
+        """
+        for id, sketch in self._sketched(rows):
+            # No kept text has this id: a row is looked for before it is added.
+            found = max(self._alike(None, sketch), key=lambda pair: pair[1], default=None)
+            if found is None:
+                self._insert(id, sketch)
+            yield id, found
+
+    def linked(self, rows: Iterable[tuple[str, str]]) -> list[int]:
+        """Adds the rows to an empty index; returns a number per row, equal where chains link them.
+
+        One match joins a whole cluster, and the rest of it need not be compared again.
+        """
+        label: list[int] = []
+        members: dict[int, list[int]] = {}
+        for at, (id, sketch) in enumerate(self._sketched(rows)):
+            label.append(at)
+            members[at] = [at]
+            left = sorted(set(self._lsh.query(sketch.minhash)))
+            while left:
+                other = left.pop()
+                if self._similarity_to(other, sketch.hashes) < self._similarity:
+                    continue
+                small, large = sorted((label[at], label[other]), key=lambda n: len(members[n]))
+                for member in members[small]:
+                    label[member] = large
+                members[large] += members.pop(small)
+                left = [other for other in left if label[other] != large]
+            self._insert(id, sketch)
+        return label
+
+    def _sketched(self, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, "_Sketch"]]:
+        left = iter(rows)
+        while block := list(islice(left, BLOCK)):
+            sketches = self._sketches([text for _, text in block])
+            yield from zip((id for id, _ in block), sketches, strict=True)
+
+    def _alike(
+        self, id: str | None, sketch: "_Sketch", skip: Callable[[str], bool] = lambda _: False
+    ) -> Iterator[tuple[str, float]]:
+        for at in sorted(set(self._lsh.query(sketch.minhash))):
+            if self._ids[at] == id or skip(self._ids[at]):
+                continue
+            similarity = self._similarity_to(at, sketch.hashes)
+            if similarity >= self._similarity:
+                yield self._ids[at], similarity
+
+    def _similarity_to(self, at: int, own: set[int]) -> float:
+        """Jaccard with an indexed text, 0 where the sizes alone rule out that it is enough."""
+        start, end = self._ends[at], self._ends[at + 1]
+        if not self._similarity <= (end - start) / len(own) <= 1 / self._similarity:
+            return 0.0
+        other = self._sets.get(at)
+        if other is None:
+            if len(self._sets) >= SETS:
+                self._sets.clear()
+            other = self._sets[at] = frozenset(self._hashes[start:end])
+        shared = len(own & other)
+        return shared / (len(own) + len(other) - shared)
+
+    def _insert(self, id: str, sketch: "_Sketch") -> None:
         self._lsh.insert(len(self._ids), sketch.minhash)
         self._ids.append(id)
-        self._hashes.append(sketch.hashes)
+        self._hashes.extend(sketch.hashes)
+        self._ends.append(len(self._hashes))
 
     def _sketch(self, text: str) -> "_Sketch":
         # A text is nearly always added right after it was looked for.
         if self._last is None or self._last[0] != text:
-            self._last = (text, _sketch(text, self._ngram))
+            self._last = (text, self._sketches([text])[0])
         return self._last[1]
+
+    def _sketches(self, texts: Sequence[str]) -> list["_Sketch"]:
+        parts = [list(_parts(normalise(text), self._ngram)) for text in texts]
+        minhashes = RMinHash.from_token_sets(parts, self._permutations, MINHASH_SEED)
+        hashes = RMinHash.hash_token_sets(parts)
+        return [_Sketch(*pair) for pair in zip(minhashes, map(set, hashes), strict=True)]
 
 
 def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:
     """Returns row id -> smallest id of its cluster (rows linked by chains of near-duplicates)."""
-    cluster = {id: id for id in texts}
-
-    def root(id: str) -> str:
-        while cluster[id] != id:
-            cluster[id] = id = cluster[cluster[id]]
-        return id
-
-    def join(one: str, other: str) -> None:
-        low, high = sorted((root(one), root(other)))
-        cluster[high] = low
-
-    def joined(one: str, other: str) -> bool:
-        return root(one) == root(other)
-
-    index = NearDuplicates(similarity)
     first: dict[str, str] = {}
-    for id in sorted(texts):
-        plain = normalise(texts[id])
-        if plain in first:
-            # Exact copies need no comparison; this keeps a heap of them from costing its square.
-            join(first[plain], id)
-            continue
-        first[plain] = id
-        # One match joins a whole cluster; the rest of it need not be compared again.
-        for other, _ in index.each(id, texts[id], partial(joined, id)):
-            join(id, other)
-        index.add(id, texts[id])
-    return {id: root(id) for id in texts}
+    copy_of = {id: first.setdefault(normalise(texts[id]), id) for id in sorted(texts)}
+    # Exact copies need no comparison; this keeps a heap of them from costing its square.
+    ids = list(first.values())
+    label = NearDuplicates(similarity).linked((id, texts[id]) for id in ids)
+    smallest: dict[int, str] = {}
+    for id, name in zip(ids, label, strict=True):
+        smallest.setdefault(name, id)
+    cluster = {id: smallest[name] for id, name in zip(ids, label, strict=True)}
+    return {id: cluster[copy_of[id]] for id in texts}
 
 
 class _Sketch(NamedTuple):
     minhash: RMinHash
-    hashes: "array[int]"
+    hashes: set[int]
 
 
-def _sketch(text: str, ngram: int) -> _Sketch:
-    parts = sorted(shingles(text, ngram))
-    [minhash] = RMinHash.from_token_sets([parts], PERMUTATIONS, MINHASH_SEED)
-    [hashes] = RMinHash.hash_token_sets([parts])
-    return _Sketch(minhash, array("Q", sorted(set(hashes))))
+def _parts(plain: str, ngram: int) -> Iterable[str]:
+    """The shingles of a normalised text, equal ones not yet joined."""
+    words = plain.split(" ")
+    if len(words) >= ngram:
+        return set(map(" ".join, zip(*(words[at:] for at in range(ngram)), strict=False)))
+    return {plain[at : at + ngram] for at in range(max(1, len(plain) - ngram + 1))}
 
 
-def _jaccard(own: frozenset[int], other: "array[int]") -> float:
-    shared = len(own.intersection(other))
-    return shared / (len(own) + len(other) - shared)
+def _bands(similarity: float) -> tuple[int, int]:
+    """Bands and rows of a band: the longest bands that let at most MISS slip through.
+
+    Long bands propose few pairs in vain; PERMUTATIONS bounds what signing costs. Where even one row
+    a band needs more of them, as many are taken as it needs, up to MOST: a similarity under 0.009
+    is no likeness, and pairs so unlike may be missed.
+    """
+    best = (min(_needed(similarity, 1), MOST), 1)
+    for rows in range(2, PERMUTATIONS):
+        bands = _needed(similarity, rows)
+        if bands * rows > PERMUTATIONS:
+            break
+        best = (bands, rows)
+    return best
 
 
-def _bands(similarity: float) -> int:
-    """The fewest bands that let at most MISS of the pairs at the threshold slip through."""
-    rows = PERMUTATIONS
-    while rows > 1 and (1 - similarity**rows) ** (PERMUTATIONS // rows) > MISS:
-        rows //= 2
-    return PERMUTATIONS // rows
+def _needed(similarity: float, rows: int) -> int:
+    """The fewest bands of so many rows of which one agrees, but for a chance of MISS."""
+    agree = similarity**rows
+    return 1 if agree >= 1 else math.ceil(math.log(MISS) / math.log1p(-agree))
 
 
 def _blank_punctuation(match: re.Match[str]) -> str:

@@ -54,6 +54,6 @@ class RougePool:
 
 def rouge_l(one: str, other: str) -> float:
     """Returns the ROUGE-L F-measure of two texts, 0 to 1."""
-    pool = RougePool(1e-9)
-    pool.add(other)
-    return pool.nearest(one) or 0.0
+    from rapidfuzz.distance import Indel
+
+    return float(Indel.normalized_similarity(normalise(one).split(), normalise(other).split()))

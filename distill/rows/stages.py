@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -71,19 +72,12 @@ def read_stage(folder: Path) -> Iterator[Row]:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Writes rows as one Parquet file; fields and verdicts are JSON text."""
-    records = [
-        {
-            "id": row.id,
-            "status": row.status,
-            "reason": row.reason,
-            "score": row.score,
-            "fields": canonical_json(dict(row.fields)),
-            "verdicts": canonical_json([asdict(verdict) for verdict in row.verdicts]),
-        }
-        for row in rows
-    ]
+    columns = zip(*map(_record, rows), strict=True)
+    names = _columns().names
+    values = dict(zip(names, columns, strict=False)) or {name: () for name in names}
+    table = pa.table({name: list(values[name]) for name in names}, schema=_columns())
     with atomic_file(path, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(records, schema=_columns()), file, compression="zstd")
+        pq.write_table(table, file, compression="zstd")
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -101,6 +95,22 @@ def read_rows(path: Path) -> Iterator[Row]:
         for record in batch.to_pylist():
             verdicts = tuple(Verdict(**verdict) for verdict in json.loads(record.pop("verdicts")))
             yield Row(**{**record, "fields": json.loads(record["fields"])}, verdicts=verdicts)
+
+
+def _record(row: Row) -> tuple[str, str, str | None, float | None, str, str]:
+    fields = canonical_json(dict(row.fields))
+    return row.id, row.status, row.reason, row.score, fields, _verdicts(row.verdicts)
+
+
+@lru_cache(maxsize=1024)
+def _verdicts(verdicts: tuple[Verdict, ...]) -> str:
+    # Most rows were kept with the same verdicts. dataclasses.asdict would copy each deeply.
+    return canonical_json(
+        [
+            {"by": one.by, "keep": one.keep, "reason": one.reason, "score": one.score}
+            for one in verdicts
+        ]
+    )
 
 
 def _columns() -> Any:

@@ -1,7 +1,7 @@
 """standardise."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.filters.standardise import standardised
@@ -57,6 +57,7 @@ def test_named_fields_are_needed_and_options_chosen(sift):
     assert plain.fields["text"] == "**b**"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=" \n\t\"'`ab{}[]:,1\u00a0\u200b", max_size=30))
 def test_what_was_given_twice_comes_out_the_same(text):
     """Without the marks of Markdown and HTML, standardising again changes nothing more."""

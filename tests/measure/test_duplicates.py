@@ -1,9 +1,10 @@
 """Near-duplicate search against brute force."""
 
 import random
+import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.measure.duplicates import NearDuplicates, clusters, normalise, shingles
@@ -84,6 +85,41 @@ def test_normalise_drops_only_what_does_not_count():
     assert normalise("🙂") != normalise("🙁")
 
 
+def test_the_first_of_each_is_kept_over_blocks():
+    """Rows read in blocks are compared with all that were kept before, as one by one."""
+    texts = texts_with_copies(2500, seed=5)
+    index, one_by_one = NearDuplicates(0.8), NearDuplicates(0.8)
+    rows = [(str(at), text) for at, text in enumerate(texts)]
+    for (id, found), (same, text) in zip(index.add_if_new(iter(rows)), rows, strict=True):
+        expected = one_by_one.find(same, text)
+        assert (id, found) == (same, expected)
+        if expected is None:
+            one_by_one.add(same, text)
+    assert len(index) == len(one_by_one) < 2500
+
+
+def test_a_heap_of_near_copies_costs_little():
+    """A thousand near copies are one cluster: one match joins a row to all of them."""
+    words = " ".join(WORDS[:40])
+    rows = {f"{at:04}": f"{words} end{at}" for at in range(1000)}
+    started = time.process_time()
+    found = clusters(rows, 0.8)
+    assert set(found.values()) == {"0000"}
+    assert time.process_time() - started < 5
+
+
+def test_ascii_is_normalised_like_everything_else():
+    """The short way for ASCII gives what the long way gives."""
+    luck = random.Random(6)
+    alphabet = [chr(code) for code in range(128)]
+    for _ in range(500):
+        text = "".join(luck.choices(alphabet, k=30))
+        longer = normalise(text + " \u00e9")
+        plain = normalise(text)
+        assert longer == f"{plain} \u00e9".strip() or not any(c.isalnum() for c in plain)
+
+
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="ab ", max_size=12), max_size=25))
 def test_clusters_are_the_connected_components(texts):
     """Rows linked by any chain of near-duplicates share the smallest id, and only those."""
