@@ -71,13 +71,22 @@ def train(
     yes: YesOption = False,
 ) -> None:
     """Train the student, after doing what is missing or stale before it."""
-    if hostfile:
+    if hostfile and num_processes:
         problem = Problem(
-            found="--hostfile: training on several machines is not built yet",
-            fix="Train on one machine: --num-processes N.",
+            found="--num-processes beside --hostfile",
+            fix="The hostfile says how many processes each machine gets: HOST slots=N.",
         )
         raise UsageError(str(problem), [problem])
-    _walk(context.obj, recipe, overrides, run_dir, "train", yes, processes=num_processes)
+    _walk(
+        context.obj,
+        recipe,
+        overrides,
+        run_dir,
+        "train",
+        yes,
+        processes=num_processes,
+        hostfile=hostfile,
+    )
 
 
 def evaluate(
@@ -111,6 +120,7 @@ def _walk(
     yes: bool,
     *,
     processes: int | None = None,
+    hostfile: str | None = None,
     retry_failed: bool = False,
 ) -> None:
     from distill.recipe.load import load_recipe
@@ -128,6 +138,7 @@ def _walk(
             until=until,
             listen=listen,
             processes=processes,
+            hostfile=Path(hostfile) if hostfile else None,
             retry_failed=retry_failed,
         )
     output.result({"run_dir": str(folder), **report}, _closing_words(report, folder))

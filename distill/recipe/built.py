@@ -52,8 +52,8 @@ def _teachers(recipe: Recipe) -> Iterator[Unbuilt]:
 def _student(student: Student | None) -> Iterator[Unbuilt]:
     if student is None:
         return
-    if student.method in ("qlora", "hosted"):
-        yield "student.method", f"the method {student.method}", "full, lora"
+    if student.method == "hosted":
+        yield "student.method", "the method hosted", "full, lora, qlora"
 
 
 def _train(train: Train | None) -> Iterator[Unbuilt]:

@@ -18,7 +18,7 @@ from distill.recipe.task import ClassifyTask
 from distill.recipe.training import DenseSignal, Train
 from teachers.config import LocalTeacher
 
-ZERO_STAGES = ("zero0", "zero1", "zero2", "zero3")
+ZERO_STAGES = ("zero0", "zero1", "zero2", "zero3", "zero2_offload", "zero3_offload")
 
 
 def check_train(recipe: Recipe, findings: Findings) -> None:
@@ -69,6 +69,7 @@ def check_evaluate(recipe: Recipe, findings: Findings) -> None:
 def _student(recipe: Recipe, student: Student, findings: Findings) -> None:
     if isinstance(student.config, str):
         _file(recipe, "student.config", student.config, (), findings)
+    _quantised(recipe, student, findings)
     if missing_folder(recipe, student.model or ""):
         findings.add("student.model", f"no folder {student.model!r}")
     name = student.tokenizer
@@ -77,6 +78,36 @@ def _student(recipe: Recipe, student: Student, findings: Findings) -> None:
         _file(recipe, "student.tokenizer", name, locals_, findings)
     elif isinstance(name, str) and not isinstance(recipe.teachers[name], LocalTeacher):
         findings.add("student.tokenizer", f"the teacher {name!r} is not local", "a local teacher")
+
+
+def _quantised(recipe: Recipe, student: Student, findings: Findings) -> None:
+    """Sharded 4-bit weights travel in their storage type, which has to be that of the others."""
+    given, train = student.quantization, recipe.train
+    if given and student.method != "qlora":
+        fix = "Set student.method: qlora, or leave it out."
+        findings.add("student.quantization", "nothing is quantised", None, fix)
+    if student.method != "qlora" or train is None or not _shards(recipe, train):
+        return
+    compute = str(given.get("bnb_4bit_compute_dtype", "bfloat16"))
+    storage = str(given.get("bnb_4bit_quant_storage", "bfloat16"))
+    if compute.removeprefix("torch.") != storage.removeprefix("torch."):
+        key = "student.quantization.bnb_4bit_quant_storage"
+        found = f"under ZeRO-3 it must be bnb_4bit_compute_dtype ({compute}), not {storage}"
+        findings.add(key, found, compute, "Leave both out: bfloat16 is the default.")
+
+
+def _shards(recipe: Recipe, train: Train) -> bool:
+    """Whether DeepSpeed shards the weights, as far as that can be read here."""
+    given = train.deepspeed
+    if isinstance(given, str):
+        if given in ZERO_STAGES:
+            return given.startswith("zero3")
+        try:
+            given = json.loads(locate(recipe, given).read_text("utf-8"))
+        except (RecipeError, OSError, ValueError):
+            return False  # told elsewhere
+    zero = given.get("zero_optimization") if isinstance(given, dict) else None
+    return isinstance(zero, dict) and zero.get("stage") == 3
 
 
 def _file(

@@ -48,6 +48,9 @@ class _Student(Model):
     the context grows by `factor`."""
     method: Literal["full", "lora", "qlora", "hosted"] = "full"
     lora: LoraOptions = LoraOptions()
+    quantization: dict[str, Any] = Field(default={})
+    """With `method: qlora`: any BitsAndBytesConfig key beside the defaults (4-bit NF4 with double
+    quantisation, bfloat16 for computing and storage)."""
     price: HostedPrice | None = None
     trust_remote_code: bool = False
 

@@ -201,7 +201,8 @@ class Train(Model):
     early_stop: bool = False
     """Stop when val gets no better, and keep the weights that were best there."""
     deepspeed: str | dict[str, Any] | None = None
-    """zero0, zero1, zero2, zero3, a file, or an inline mapping."""
+    """zero0, zero1, zero2, zero3, zero2_offload, zero3_offload (optimiser, then weights too, in the
+    CPU's memory), a file, or an inline mapping. Values that are `auto` follow from the recipe."""
     processes: int | None = Field(default=None, ge=1)
     """Absent: one per visible GPU, else 1."""
     trainer: dict[str, Any] = Field(default={})

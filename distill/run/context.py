@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from distill.progress import Listener, Progress
@@ -24,6 +25,8 @@ class Context:
     runner: asyncio.Runner
     listen: Listener
     processes: int | None = None
+    hostfile: Path | None = None
+    """Machines to train on; absent: this one."""
 
     def say(self, stage: str, note: str) -> None:
         """Tells the listener something worth keeping on the screen."""

@@ -19,7 +19,7 @@ from distill.errors import (
     RunError,
 )
 from distill.progress import Listener, Progress
-from distill.train.launch import launcher_command
+from distill.train.launch import hostfile_command, launcher_command
 from distill.train.plan import TrainPlan, TrainResult, finished
 
 PLAN_FILE = "launch.json"
@@ -34,7 +34,11 @@ KINDS: Mapping[str, type[DistillError]] = {
 
 
 def train_in_processes(
-    plan: TrainPlan, teacher: Mapping[str, Any] | None, processes: int, listen: Listener
+    plan: TrainPlan,
+    teacher: Mapping[str, Any] | None,
+    processes: int,
+    listen: Listener,
+    hostfile: Path | None = None,
 ) -> TrainResult:
     """Runs a plan through the launcher and returns its result.
 
@@ -49,6 +53,8 @@ def train_in_processes(
     (folder / FAILURE_FILE).unlink(missing_ok=True)
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "DISTILL_PARENT": str(os.getpid())}
     command = launcher_command(folder / PLAN_FILE, processes)
+    if hostfile is not None:
+        command = hostfile_command(folder / PLAN_FILE, hostfile.resolve())
     with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
@@ -73,8 +79,8 @@ def train_in_processes(
 
 def _follow(lines: IO[str], log: IO[str], listen: Listener) -> None:
     for line in lines:
-        if line.startswith(MARK):
-            listen(Progress(**json.loads(line.removeprefix(MARK))))
+        if MARK in line:  # behind the name of its host where there are several
+            listen(Progress(**json.loads(line.partition(MARK)[2])))
         else:
             log.write(line)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 from distill.errors import PrerequisiteError, Problem
@@ -53,13 +55,15 @@ def require_extras(recipe: Recipe, stages: Iterable[str]) -> None:
     trains = bool(set(stages) & {"train", "evaluate", "export"})
     if trains and recipe.train and recipe.train.deepspeed and find_spec("deepspeed") is None:
         missing.append("deepspeed")
-    if (
-        trains
-        and recipe.student
-        and recipe.student.method in ("lora", "qlora")
-        and find_spec("peft") is None
-    ):
+    method = recipe.student.method if recipe.student and trains else None
+    if method in ("lora", "qlora") and find_spec("peft") is None:
         missing.append("peft")
+    if method == "qlora":
+        if find_spec("bitsandbytes") is None:
+            missing.append("bitsandbytes")
+            extras = [*extras, "quant"]
+        elif not missing:
+            _require_gpu(recipe)
     if not missing:
         return
     line = f"pip install 'distill-kit[{','.join(extras)}]'"
@@ -69,6 +73,44 @@ def require_extras(recipe: Recipe, stages: Iterable[str]) -> None:
         fix=f"Type: {line}",
     )
     raise PrerequisiteError(str(problem), [problem])
+
+
+def _require_gpu(recipe: Recipe) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    problem = Problem(
+        file=recipe._source,
+        line=recipe._lines.get("student.method"),
+        key="student.method",
+        found="qlora needs a CUDA GPU, and torch sees none here",
+        allowed="lora, full",
+        fix="Set student.method: lora, or run where there is a GPU.",
+    )
+    raise PrerequisiteError(str(problem), [problem])
+
+
+def require_launcher(hostfile: Path) -> None:
+    """Checks that a hostfile can be read and that several machines can be reached.
+
+    Raises: DataError, PrerequisiteError with the line to type.
+    """
+    from distill.train.launch import read_hostfile
+
+    missing = None
+    if find_spec("deepspeed") is None:
+        missing = "the package deepspeed", "pip install 'distill-kit[train]'"
+    elif len(read_hostfile(hostfile)) > 1 and which("pdsh") is None:
+        missing = "the program pdsh", "apt-get install pdsh (on every machine)"
+    if missing is not None:
+        problem = Problem(
+            found=f"training on several machines needs {missing[0]}",
+            file=str(hostfile),
+            key="--hostfile",
+            fix=f"Type: {missing[1]}",
+        )
+        raise PrerequisiteError(str(problem), [problem])
 
 
 def tokenizer_source(context: Context) -> str | None:
@@ -95,8 +137,6 @@ def model_source(context: Context) -> str:
 
 def local_or_hub(recipe: Recipe, ref: str) -> str:
     """A folder relative to the recipe where there is one, else the reference itself (a hub id)."""
-    from pathlib import Path
-
     folder = Path(recipe._source).parent / ref
     return str(folder.resolve()) if folder.is_dir() else ref
 

@@ -243,8 +243,10 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
     processes = (
         context.processes or (recipe.train.processes if recipe.train else None) or visible_devices()
     )
-    if processes > 1 or arm.train["deepspeed"] is not None:
-        return train_in_processes(plan, arm.teacher, processes, listen)
+    if processes > 1 or arm.train["deepspeed"] is not None or context.hostfile is not None:
+        # Local teachers that wrote rows give their memory to the processes.
+        context.runner.run(context.teachers.close())
+        return train_in_processes(plan, arm.teacher, processes, listen, context.hostfile)
     from distill.train.stage import train
 
     return train(plan, teacher_builder(arm.teacher), listen)

@@ -28,7 +28,7 @@ from distill.run.context import Context, Outcome
 from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
 from distill.run.lock import lock
 from distill.run.made_teachers import teacher_sources
-from distill.run.packages import require_extras
+from distill.run.packages import require_extras, require_launcher
 from distill.run.report import write_report
 from distill.run.teachers import TeacherPool
 from teachers.errors import (
@@ -104,6 +104,7 @@ def run_recipe(
     until: str | None = None,
     listen: Listener = silent,
     processes: int | None = None,
+    hostfile: Path | None = None,
     retry_failed: bool = False,
 ) -> dict[str, Any]:
     """Runs or continues a recipe and returns its report.
@@ -115,6 +116,8 @@ def run_recipe(
     refuse_problems(recipe)
     stages = stages_of(recipe, until)
     require_extras(recipe, stages)
+    if hostfile is not None:
+        require_launcher(hostfile)
     directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
     with held(directory), _readable_errors(recipe, directory):
         _write_recipe(recipe, directory)
@@ -128,7 +131,9 @@ def run_recipe(
         )
         pool = TeacherPool(recipe, directory.ledger, sources, retry_failed=retry_failed)
         with pool as teachers, asyncio.Runner() as runner:
-            context = Context(recipe, directory, teachers, sources, runner, listen, processes)
+            context = Context(
+                recipe, directory, teachers, sources, runner, listen, processes, hostfile
+            )
             try:
                 for name in stages:
                     bring_up_to_date(context, STEPS[name])

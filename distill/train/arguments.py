@@ -12,7 +12,7 @@ from distill.errors import Problem, RecipeError
 from distill.recipe.suggest import did_you_mean
 from distill.recipe.training import Train
 from distill.train import defaults
-from distill.train.deepspeed_config import deepspeed_config
+from distill.train.deepspeed_config import deepspeed_config, refuse_clashes
 
 OWNED: Mapping[str, str] = {
     "output_dir": "--run-dir names the folder",
@@ -96,10 +96,31 @@ def training_arguments(
         args = TrainingArguments(**given)
     except (ValueError, TypeError, ImportError) as exc:
         raise _wrong("trainer", f"transformers refuses the settings: {exc}") from exc
+    if train.deepspeed is not None:
+        refuse_clashes(deepspeed_config(train.deepspeed, cpu=cpu), _meant(args, shape))
     # Several visible GPUs without a launcher would be driven by DataParallel, which changes the
     # meaning of a micro-batch.
     args._n_gpu = min(args.n_gpu, 1)
     return args
+
+
+def _meant(args: Any, shape: Shape) -> dict[str, tuple[str, Any]]:
+    """DeepSpeed's keys -> the recipe's keys that decide them, and their values."""
+    trainer = "train.trainer."
+    return {
+        "train_batch_size": ("train.batch", shape.batch),
+        "train_micro_batch_size_per_gpu": ("train.micro_batch", shape.micro_batch),
+        "gradient_accumulation_steps": ("train.micro_batch", shape.accumulation),
+        "gradient_clipping": (trainer + "max_grad_norm", args.max_grad_norm),
+        "optimizer.params.lr": ("train.lr", args.learning_rate),
+        "optimizer.params.betas": (trainer + "adam_beta1", [args.adam_beta1, args.adam_beta2]),
+        "optimizer.params.eps": (trainer + "adam_epsilon", args.adam_epsilon),
+        "optimizer.params.weight_decay": (trainer + "weight_decay", args.weight_decay),
+        "scheduler.params.warmup_max_lr": ("train.lr", args.learning_rate),
+        "scheduler.params.total_num_steps": ("train.steps", shape.steps),
+        "bf16.enabled": (trainer + "bf16", args.bf16),
+        "fp16.enabled": (trainer + "fp16", args.fp16),
+    }
 
 
 def check_built(train: Train) -> None:

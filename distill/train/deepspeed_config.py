@@ -12,7 +12,7 @@ from typing import Any
 
 from distill.errors import Problem, RecipeError
 
-STAGES = ("zero0", "zero1", "zero2", "zero3")
+STAGES = ("zero0", "zero1", "zero2", "zero3", "zero2_offload", "zero3_offload")
 _SHM = "deepspeed_shm_comm"
 _SHM_SWITCH = "DISTILL_DEEPSPEED_SHM"
 
@@ -25,7 +25,7 @@ def deepspeed_config(given: str | Mapping[str, Any], *, cpu: bool) -> dict[str, 
     if isinstance(given, Mapping):
         config = dict(given)
     elif given in STAGES:
-        config = {"zero_optimization": {"stage": int(given[-1])}}
+        config = {"zero_optimization": _zero(given)}
     else:
         config = _from_file(given)
     config.setdefault("train_batch_size", "auto")
@@ -42,6 +42,53 @@ def deepspeed_config(given: str | Mapping[str, Any], *, cpu: bool) -> dict[str, 
     if cpu:
         config.setdefault("optimizer", _torch_adamw())
     return config
+
+
+def _zero(name: str) -> dict[str, Any]:
+    stage, _, offload = name.removeprefix("zero").partition("_")
+    zero: dict[str, Any] = {"stage": int(stage)}
+    if offload:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+    if offload and stage == "3":
+        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+    return zero
+
+
+def refuse_clashes(config: Mapping[str, Any], meant: Mapping[str, tuple[str, Any]]) -> None:
+    """Refuse settings of DeepSpeed that say something else than the recipe.
+
+    `meant` is DeepSpeed's dotted key -> the recipe's key and what follows from it.
+    Raises: RecipeError naming every such key of the recipe.
+    """
+    problems = []
+    for name, (key, value) in meant.items():
+        written = _at(config, name)
+        if written is None or written == "auto" or _same(written, value):
+            continue
+        problems.append(
+            Problem(
+                key=key,
+                found=f"{value} here, but {name} is {written} in train.deepspeed",
+                fix=f'Write {name}: "auto" there, or make both the same.',
+            )
+        )
+    if problems:
+        raise RecipeError("train.deepspeed and the recipe say different things", problems)
+
+
+def _at(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        if not isinstance(config, Mapping) or part not in config:
+            return None
+        config = config[part]
+    return config
+
+
+def _same(written: Any, value: Any) -> bool:
+    numbers = (int, float)
+    if isinstance(written, numbers) and isinstance(value, numbers):
+        return abs(written - value) <= 1e-9 * max(abs(written), abs(value))
+    return bool(written == value)
 
 
 def is_stage_3(config: Mapping[str, Any] | None) -> bool:

@@ -281,7 +281,8 @@ def _result(
         truncated_rows=ready.rows.truncated,
         curve=tuple(_point(line) for line in history if "loss" in line or "eval_loss" in line),
         model_dir=str(
-            Path(plan.out_dir) / ("adapter" if ready.student.method == "lora" else "model")
+            Path(plan.out_dir)
+            / ("adapter" if ready.student.method in ("lora", "qlora") else "model")
         ),
     )
 

@@ -33,18 +33,23 @@ def load_student(base: str, student: Any, *, cpu: bool) -> Any:
 
     Raises: RecipeError when it cannot be loaded or the adapter cannot be built.
     """
-    if student.method not in ("full", "lora"):
-        raise _wrong("method", f"{student.method} is not built yet", "Use full or lora.")
+    if student.method not in ("full", "lora", "qlora"):
+        raise _wrong("method", f"{student.method} is not built yet", "Use full, lora or qlora.")
     # Trained weights stay in float32 and are only computed with in bfloat16, so that small updates
     # are not rounded away; LoRA's frozen ones need no such care.
-    half = student.method == "lora" and not cpu and torch.cuda.is_bf16_supported()
+    half = student.method != "full" and not cpu and torch.cuda.is_bf16_supported()
     shared = {"trust_remote_code": student.trust_remote_code}
-    options = {"dtype": torch.bfloat16 if half else torch.float32, "use_safetensors": True}
+    options: dict[str, Any] = {
+        "dtype": torch.bfloat16 if half else torch.float32,
+        "use_safetensors": True,
+    }
+    if student.method == "qlora":
+        options["quantization_config"] = _four_bit(student.quantization)
     try:
         model, _ = load_pretrained(base, shared | options, shared)
     except ConfigError as exc:
         raise _wrong("model", str(exc)) from exc
-    return with_adapter(model, student.lora) if student.method == "lora" else model
+    return model if student.method == "full" else with_adapter(model, student.lora)
 
 
 def trainable(model: Any) -> tuple[int, float]:
@@ -57,7 +62,29 @@ def trainable(model: Any) -> tuple[int, float]:
 def _size(parameter: Any) -> int:
     # Under ZeRO-3 a parameter is empty outside its own forward pass.
     size: int = getattr(parameter, "ds_numel", parameter.numel())
+    if type(parameter).__name__ == "Params4bit":  # two weights to a byte of its storage type
+        size *= 2 * int(parameter.quant_storage.itemsize)
     return size
+
+
+def _four_bit(given: dict[str, Any]) -> Any:
+    """4-bit NF4 as in Dettmers et al. 2023, arXiv:2305.14314.
+
+    Stored as bfloat16, so that ZeRO-3 can shard it together with the other weights.
+    """
+    from transformers import BitsAndBytesConfig
+
+    known = {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": "bfloat16",
+        "bnb_4bit_quant_storage": "bfloat16",
+    }
+    try:
+        return BitsAndBytesConfig(**{**known, **given})
+    except (TypeError, ValueError, AttributeError, ImportError) as exc:
+        raise _wrong("quantization", f"transformers refuses it: {exc}") from exc
 
 
 def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:

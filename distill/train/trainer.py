@@ -4,6 +4,8 @@ loss = sum(weight * KD + ce * CE) / supervised tokens of the whole optimiser ste
 accumulation steps). Shapes: B rows, T tokens, V vocabulary, N supervised tokens.
 """
 
+import resource
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -182,5 +184,20 @@ class TellProgress(TrainerCallback):  # type: ignore[misc]  # transformers is no
         """Pass the loss on."""
         if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
-        figures = {"loss": logs["loss"], "tokens_per_s": self.tokens_per_s(state.global_step)}
+        step = state.global_step
+        elapsed = time.perf_counter() - self._started
+        figures = {
+            "loss": logs["loss"],
+            "tokens_per_s": self.tokens_per_s(step),
+            "peak_gb": peak_memory() / 1e9,
+            "left_s": elapsed / max(step - self._from_step, 1) * (state.max_steps - step),
+        }
         self._listen(Progress("train", state.global_step, state.max_steps, figures))
+
+
+def peak_memory() -> int:
+    """Bytes: the most that this process has held so far, on its GPU where it has one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -278,3 +278,20 @@ def test_what_a_classifier_cannot_do(more, key):
     findings = Findings(Recipe.model_validate(plain))
     check_classifier(findings.recipe, findings)
     assert [problem.key for problem in findings.problems] == [key]
+
+
+@pytest.mark.parametrize("deepspeed", ["zero3", "{zero_optimization: {stage: 3}}", "ds.json"])
+def test_sharded_4_bit_weights_have_one_type(write: Write, folder: Path, deepspeed: str) -> None:
+    """Under ZeRO-3 the storage type of quantised weights must be the one they are computed in."""
+    (folder / "ds.json").write_text('{"zero_optimization": {"stage": 3}}')
+    student = "{model: some/hub-id, method: qlora, quantization: {bnb_4bit_quant_storage: uint8}}"
+    old = "{init: scratch, config: {model_type: llama}, tokenizer: {bpe: 300}}"
+    sharded = ("steps: 2", f"steps: 2, deepspeed: {deepspeed}")
+    [problem] = found(write(TRAIN, (old, student), sharded))
+    assert problem.key == "student.quantization.bnb_4bit_quant_storage"
+    assert problem.allowed == "bfloat16"
+    assert found(write(TRAIN, (old, student), ("steps: 2", "steps: 2, deepspeed: zero2"))) == []
+    both = student.replace("uint8", "float16, bnb_4bit_compute_dtype: float16")
+    assert found(write(TRAIN, (old, both), sharded)) == []
+    [problem] = found(write(TRAIN, (old, both.replace("qlora", "lora"))))
+    assert problem.key == "student.quantization"

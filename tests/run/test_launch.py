@@ -57,3 +57,32 @@ def test_a_process_that_was_killed_leaves_its_signal(tmp_path):
     assert isinstance(error, RunError)
     assert "was killed by signal 9 (often for want of memory)" in str(error)
     assert str(tmp_path / LOG_FILE) in str(error)
+
+
+@pytest.mark.slow
+def test_a_hostfile_of_this_machine(project, recipe, workdir, trained_folder):
+    """DeepSpeed's launcher starts as many processes as the file says; the losses are the same."""
+    (workdir / "hosts").write_text("localhost slots=2\n")
+    process = project.start(
+        "train", recipe, "--hostfile", "hosts", "--set", "train.deepspeed=zero2",
+        "--set", "train.steps=3", "--json", cwd=workdir,
+    )  # fmt: skip
+    said = project.finish(process, timeout=240)
+    assert said.code == 0, said.err
+    alone = json.loads((trained_folder / "said.json").read_text())["curves"]["student"]
+    assert said.json["curves"]["student"][0]["loss"] == pytest.approx(alone[0]["loss"], abs=1e-4)
+    [plan] = (workdir / "runs/tiny/stages/06-train").glob("student/*/plan.json")
+    assert json.loads(plan.read_text())["stamp"]["processes"] == 2
+
+
+def test_several_machines_need_a_program(project, recipe, workdir, monkeypatch):
+    """Without pdsh nothing is started or paid; a broken file is wrong input."""
+    monkeypatch.setenv("PATH", "")
+    (workdir / "hosts").write_text("node1 slots=2\nnode2 slots=2\n")
+    said = project.command("train", recipe, "--hostfile", "hosts")
+    assert said.code == 3
+    assert "pdsh" in said.err
+    (workdir / "hosts").write_text("node1\n")
+    assert project.command("train", recipe, "--hostfile", "hosts").code == 2
+    assert project.command("train", recipe, "--hostfile", "x", "--num-processes", 2).code == 2
+    assert not (workdir / "runs").exists()

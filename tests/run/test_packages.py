@@ -31,3 +31,24 @@ def test_extras_follow_from_the_stages(project, workdir):
     assert needed_extras(recipe, stages_of(recipe, "split")) == []
     local = load_recipe(workdir / "recipe.yaml", ["teachers.big={kind: local, model: some/model}"])
     assert needed_extras(local, stages_of(local, "filter")) == ["train"]
+
+
+def test_4_bit_weights_need_a_package_and_a_gpu(project, workdir, monkeypatch):
+    """Exit 3 before anything is asked: first the line to type, then what is missing here."""
+    import torch
+
+    path = project.write_project(workdir, student=True)
+    text = path.read_text()
+    start, end = text.index("student:"), text.index("train:")
+    path.write_text(f"{text[:start]}student: {{model: some/model, method: qlora}}\n{text[end:]}")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(PrerequisiteError, match="bitsandbytes") as caught:
+        run_recipe(load_recipe(path), until="train")
+    assert caught.value.problems[0].fix == "Type: pip install 'distill-kit[train,quant]'"
+    spec = type("Spec", (), {"__spec__": object()})
+    monkeypatch.setitem(sys.modules, "bitsandbytes", spec)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PrerequisiteError, match="CUDA GPU") as caught:
+        run_recipe(load_recipe(path), until="train")
+    assert caught.value.problems[0].key == "student.method"
+    assert not (workdir / "runs").exists()

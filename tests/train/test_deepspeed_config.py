@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from distill.errors import RecipeError
+from distill.recipe.training import Train
+from distill.train.arguments import Shape, training_arguments
 from distill.train.deepspeed_config import deepspeed_config, is_stage_3
 
 
@@ -52,3 +54,32 @@ def test_the_plan_side_needs_no_torch():
     modules = "plan, defaults, launch, deepspeed_config"
     code = f"import sys; from distill.train import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_offload_has_a_name(stage):
+    """Optimiser states, under ZeRO-3 the weights too, go to the CPU's memory."""
+    zero = deepspeed_config(f"zero{stage}_offload", cpu=False)["zero_optimization"]
+    assert zero["stage"] == stage
+    assert zero["offload_optimizer"]["device"] == "cpu"
+    assert ("offload_param" in zero) == (stage == 3)
+
+
+def test_a_clash_names_the_key_of_the_recipe(tmp_path):
+    """Every value that says something else; `auto` and equal ones pass."""
+    given = {
+        "train_batch_size": 64,
+        "train_micro_batch_size_per_gpu": 4,
+        "gradient_clipping": 1,
+        "optimizer": {"type": "AdamW", "params": {"lr": 3e-4, "weight_decay": "auto"}},
+        "zero_optimization": {"stage": 2},
+    }
+    shape = Shape(steps=10, batch=8, micro_batch=4, accumulation=2)
+    train = Train(batch=8, lr=1e-4, deepspeed=given)
+    with pytest.raises(RecipeError) as caught:
+        training_arguments(train, "full", shape, out_dir=tmp_path, seed=3, val=True)
+    told = {problem.key: problem.found for problem in caught.value.problems}
+    assert told == {
+        "train.batch": "8 here, but train_batch_size is 64 in train.deepspeed",
+        "train.lr": "0.0001 here, but optimizer.params.lr is 0.0003 in train.deepspeed",
+    }
