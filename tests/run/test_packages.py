@@ -39,7 +39,7 @@ def test_4_bit_weights_need_a_package_and_a_gpu(project, workdir, monkeypatch):
 
     path = project.write_project(workdir, student=True)
     text = path.read_text()
-    start, end = text.index("student:"), text.index("train:")
+    start, end = (text.index(f"\n{key}:") + 1 for key in ("student", "train"))
     path.write_text(f"{text[:start]}student: {{model: some/model, method: qlora}}\n{text[end:]}")
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(PrerequisiteError, match="bitsandbytes") as caught:
