@@ -46,6 +46,9 @@ class _Student(Model):
     rope_scaling: dict[str, Any] | None = None
     """For a longer context: transformers' rope parameters, such as {rope_type: yarn, factor: 4.0};
     the context grows by `factor`."""
+    attention: str | None = None
+    """transformers' attention implementation (sdpa, eager, flash_attention_2, ...) in training;
+    absent: its default."""
     method: Literal["full", "lora", "qlora", "hosted"] = "full"
     lora: LoraOptions = LoraOptions()
     quantization: dict[str, Any] = Field(default={})

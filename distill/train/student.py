@@ -43,6 +43,8 @@ def load_student(base: str, student: Any, *, cpu: bool) -> Any:
         "dtype": torch.bfloat16 if half else torch.float32,
         "use_safetensors": True,
     }
+    if student.attention:
+        options["attn_implementation"] = student.attention
     if student.method == "qlora":
         options["quantization_config"] = _four_bit(student.quantization)
     try:
