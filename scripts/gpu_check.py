@@ -271,7 +271,7 @@ def judge(folder: Path, shape: str) -> dict[str, Any]:
         "killed_after_step": step,
         "seconds_after_the_kill": time.monotonic() - started,
         "training": training,
-        "answers": [answer["answer"] for answer in answers],
+        "answers": [str(answer["answer"])[:80] for answer in answers],
     }
 
 

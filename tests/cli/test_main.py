@@ -90,7 +90,7 @@ def test_version_and_bare_call(project):
         (["run"], "Missing argument 'RECIPE'"),
         (["run", "quickstart", "--nosuch"], "No such option: --nosuch"),
         (["train", "quickstart", "--num-processes", "0"], "Invalid value for '--num-processes'"),
-        (["train", "quickstart", "--hostfile", "hosts"], "not built yet"),
+        (["train", "quickstart", "--hostfile", "h", "--num-processes", "2"], "beside --hostfile"),
     ],
 )
 def test_a_wrong_call_is_one_line(project, workdir, args, found):

@@ -38,6 +38,7 @@ CASES = {
     },
     "modules to save": {"lora": {"target_modules": BASE, "modules_to_save": ["lm_head"]}},
     "idle rank": {"idle": True},
+    "bf16": {"bf16": True},
 }
 
 
@@ -93,7 +94,7 @@ def _wanted(case, inputs):
     return float(loss), {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
 
 
-def _config(stage):
+def _config(stage, bf16=False):
     nothing_stays = {
         "stage3_param_persistence_threshold": 0,
         "stage3_max_live_parameters": 0,
@@ -101,6 +102,7 @@ def _config(stage):
     }
     return {
         "train_micro_batch_size_per_gpu": 2,
+        "bf16": {"enabled": bf16},
         "optimizer": {"type": "AdamW", "params": {"lr": 1e-3, "torch_adam": True}},
         "zero_optimization": {"stage": stage, **(nothing_stays if stage == 3 else {})},
     }
@@ -113,7 +115,9 @@ def _run(stage, case):
     model = _student(**case)
     FusedHead.install(model, FusedPlan(schedule=case.get("schedule", "auto"), budget_bytes=3000))
     weights = [p for p in model.parameters() if p.requires_grad]
-    engine, *_ = deepspeed.initialize(model=model, model_parameters=weights, config=_config(stage))
+    engine, *_ = deepspeed.initialize(
+        model=model, model_parameters=weights, config=_config(stage, case.get("bf16", False))
+    )
     mine = {name: value[rank::world] for name, value in whole.items()}
     items = int((whole["labels"][:, 1:] != -100).sum())
     shapes, errors = set(), {}
@@ -124,7 +128,7 @@ def _run(stage, case):
         engine.backward(loss)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                got = safe_get_full_grad(parameter)
+                got = safe_get_full_grad(parameter).float()
                 error = (got - want[name]).abs().max() / want[name].abs().max().clamp(min=1e-9)
                 errors[name] = max(errors.get(name, 0.0), float(error))
         engine.optimizer.zero_grad()

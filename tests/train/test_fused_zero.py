@@ -32,9 +32,10 @@ def test_two_processes_have_the_gradients_of_one(stage, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads(out.read_text())
-    assert len(results) == 10
+    assert len(results) == 11
     for case, found in results.items():
         assert found["gradients"], case
-        assert max(found["gradients"].values()) < 1e-5, (case, found["gradients"])
-        assert found["loss"] < 1e-6, case
+        near, near_loss = (0.02, 0.02) if case == "bf16" else (1e-5, 1e-6)
+        assert max(found["gradients"].values()) < near, (case, found["gradients"])
+        assert found["loss"] < near_loss, case
         assert found["shapes"] == ([[0]] if stage == 3 else [[50, 16]]), case
