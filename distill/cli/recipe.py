@@ -1,6 +1,6 @@
 """Commands that read a recipe and spend nothing: recipes, check."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,14 +62,27 @@ def check(
     if report.missing_keys:
         raise PrerequisiteError(str(report.missing_keys[0]), report.missing_keys)
     if expanded:
-        output.result(
-            {"ok": True, "notes": report.notes, "recipe": loaded.as_dict()}, _as_yaml(loaded)
-        )
+        defaults = _training_defaults(loaded)
+        found = {"ok": True, "notes": report.notes, "recipe": loaded.as_dict()}
+        lines = [f"#   {name}: {one['value']}  ({one['source']})" for name, one in defaults.items()]
+        if lines:
+            lines.insert(0, "# training takes, where the recipe says nothing:")
+        text = "\n".join([_as_yaml(loaded), *lines])
+        output.result({**found, "training_defaults": defaults}, text)
         return
     output.result(
         {"ok": True, "notes": report.notes},
         "\n".join([*report.notes, f"{loaded.name}: no problem found"]),
     )
+
+
+def _training_defaults(recipe: "Recipe") -> dict[str, dict[str, Any]]:
+    from distill.train.defaults import table
+
+    if recipe.train is None or recipe.student is None:
+        return {}
+    found = table(recipe.train, recipe.student)
+    return {name: {"value": one.value, "source": one.source} for name, one in found.items()}
 
 
 def _as_yaml(recipe: "Recipe") -> str:

@@ -136,7 +136,8 @@ def check_built(train: Train) -> None:
 
 
 def _ours(train: Train, method: defaults.Method, shape: Shape, *, cpu: bool) -> dict[str, Any]:
-    given = {**defaults.SHARED, **defaults.DEFAULTS[method]}
+    table = defaults.defaults_of(method, train.objective)
+    given = {name: one.value for name, one in table.items()}
     lr = train.lr[0] if isinstance(train.lr, list) else train.lr
     if lr is not None:
         given["learning_rate"] = lr

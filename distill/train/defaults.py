@@ -1,27 +1,65 @@
 """The trainer's settings where a recipe gives none, per method; each number with its source."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 Method = Literal["scratch", "full", "lora"]
 
-SHARED: dict[str, Any] = {
-    "lr_scheduler_type": "cosine",
-    # A few steps are enough for AdamW's second moments; 3 % as in Touvron et al. 2023
-    # (arXiv:2302.13971) rounded, and in the fine-tuning recipes that follow it.
-    "warmup_steps": 0.03,
-    "max_grad_norm": 1.0,  # Brown et al. 2020, arXiv:2005.14165, appendix B
-    "adam_beta1": 0.9,
+
+class Default(NamedTuple):
+    """One setting of TrainingArguments."""
+
+    value: Any
+    source: str
+
+
+_GPT_3 = "Brown et al. 2020, arXiv:2005.14165, appendix B and table 2.1"
+_ADAM = "Kingma and Ba 2015, arXiv:1412.6980"
+
+SHARED: Mapping[str, Default] = {
+    "lr_scheduler_type": Default("cosine", "Touvron et al. 2023, arXiv:2302.13971"),
+    "warmup_steps": Default(0.03, "3 % of the steps: Touvron et al. 2023, arXiv:2302.13971"),
+    "max_grad_norm": Default(1.0, _GPT_3),
+    "adam_beta1": Default(0.9, _ADAM),
+    "adam_beta2": Default(0.999, _ADAM),
 }
 
-DEFAULTS: dict[Method, dict[str, Any]] = {
-    # Fresh weights: 6e-4 is what GPT-3's 125M model took and smaller models take more
-    # (Brown et al. 2020, table 2.1); beta2 and decay of the same appendix.
-    "scratch": {"learning_rate": 1e-3, "weight_decay": 0.1, "adam_beta2": 0.95},
-    # Distilling 1B to 8B students: 2e-5 good, 4e-5 already worse (NVIDIA-NeMo/RL#1527).
-    "full": {"learning_rate": 2e-5, "weight_decay": 0.0, "adam_beta2": 0.999},
-    # Dettmers et al. 2023, arXiv:2305.14314, table 9: 2e-4 up to 13B.
-    "lora": {"learning_rate": 2e-4, "weight_decay": 0.0, "adam_beta2": 0.999},
+DEFAULTS: Mapping[Method, Mapping[str, Default]] = {
+    "scratch": {
+        "learning_rate": Default(1e-3, f"6e-4 at 125M, smaller models take more: {_GPT_3}"),
+        "weight_decay": Default(0.1, _GPT_3),
+        "adam_beta2": Default(0.95, _GPT_3),
+    },
+    "full": {
+        "learning_rate": Default(2e-5, "1B to 8B students: 4e-5 was worse (NVIDIA-NeMo/RL#1527)"),
+        "weight_decay": Default(0.0, "few steps from weights that are good already"),
+    },
+    "lora": {
+        "learning_rate": Default(2e-4, "up to 13B: Dettmers et al. 2023, arXiv:2305.14314"),
+        "weight_decay": Default(0.0, "the same, table 9"),
+    },
 }
+PREFERENCE: Mapping[Method, Mapping[str, Default]] = {
+    "full": {
+        "learning_rate": Default(5e-7, "Tunstall et al. 2023, arXiv:2310.16944, section 4"),
+        "warmup_steps": Default(0.1, "10 %: the same"),
+    },
+    "lora": {
+        "learning_rate": Default(5e-6, "the same recipe with LoRA: huggingface/alignment-handbook"),
+        "warmup_steps": Default(0.1, "10 %: the same"),
+    },
+}
+"""What `objective: dpo` changes."""
+OTHERS: Mapping[str, Default] = {
+    "lora.r": Default(16, "on all linear layers; little is gained above 8: arXiv:2106.09685, 7.2"),
+    "lora.alpha": Default(32, "twice the rank"),
+    "dtype": Default(
+        "bfloat16 where the GPU has it; trained weights stay float32",
+        "Micikevicius et al. 2018, arXiv:1710.03740",
+    ),
+    "epochs": Default(3, "Dettmers et al. 2023, arXiv:2305.14314, table 9: 1 to 4"),
+}
+"""Defaults that are no TrainingArguments."""
 
 EPOCHS = 3.0
 MICRO_BATCH = 8
@@ -40,3 +78,21 @@ def method_of(student: Any) -> Method:
     if student.init == "scratch":
         return "scratch"
     return "lora" if student.method in ("lora", "qlora") else "full"
+
+
+def defaults_of(method: Method, objective: str = "distill") -> dict[str, Default]:
+    """The settings of a method and objective, with their sources."""
+    changed = PREFERENCE.get(method, {}) if objective == "dpo" else {}
+    return {**SHARED, **DEFAULTS[method], **changed}
+
+
+def table(train: Any, student: Any) -> dict[str, Default]:
+    """What a recipe's training takes where the recipe says nothing (its parsed parts)."""
+    found = defaults_of(method_of(student), train.objective)
+    given = {*train.trainer, *(("learning_rate",) if train.lr is not None else ())}
+    others = dict(OTHERS)
+    if method_of(student) != "lora":
+        others = {name: one for name, one in others.items() if not name.startswith("lora.")}
+    if train.steps is not None or train.epochs is not None:
+        del others["epochs"]
+    return {name: one for name, one in found.items() if name not in given} | others

@@ -53,7 +53,7 @@ def test_what_cannot_be_divided_is_named(given, key):
 def test_defaults_of_the_method_and_the_user_s_own_keys(tmp_path):
     """Ours stand until the recipe says otherwise."""
     args = _arguments(tmp_path, "lora", trainer={"weight_decay": 0.3, "logging_steps": 7})
-    assert args.learning_rate == DEFAULTS["lora"]["learning_rate"]
+    assert args.learning_rate == DEFAULTS["lora"]["learning_rate"].value
     assert (args.weight_decay, args.logging_steps) == (0.3, 7)
     assert (args.max_steps, args.save_steps, args.gradient_accumulation_steps) == (100, 20, 2)
     assert _arguments(tmp_path, "lora", lr=3e-3).learning_rate == 3e-3
