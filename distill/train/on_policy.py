@@ -43,7 +43,7 @@ class Writer:
         `together`: other ranks write at the same time and none may leave early (ZeRO-3).
         """
         rows = _rows(batch)
-        prompts = [row.input_ids_T[: _first_learnt(row)].tolist() for row in rows]
+        prompts = [row.input_ids_T[: _last_answer(row)].tolist() for row in rows]
         limits = [
             max(1, min(self.most_tokens, self.max_length - len(prompt))) for prompt in prompts
         ]
@@ -154,8 +154,9 @@ def _rows(batch: Mapping[str, Tensor]) -> list[EncodedRow]:
     return rows
 
 
-def _first_learnt(row: EncodedRow) -> int:
-    return int(row.labels_T.ne(IGNORED).nonzero()[0])
+def _last_answer(row: EncodedRow) -> int:
+    """Where the last answer begins; earlier ones of a conversation stay as they were given."""
+    return int(row.labels_T.eq(IGNORED).nonzero()[-1]) + 1
 
 
 def _answered(row: EncodedRow, prompt: list[int], answer: list[int]) -> EncodedRow:

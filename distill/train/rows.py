@@ -58,7 +58,7 @@ def encode_file(
             found, truncated = [pair], truncated + cut
         else:
             messages = _messages(record["messages"])
-            encoded = _encode(record, messages, form)
+            encoded = _encode(record, messages, form, every_turn=True)
             truncated += encoded.truncated
             found = [_row(record["id"], key, encoded, text_only)]
         if not found or any(_teaches_nothing(one) for one in found):
@@ -119,7 +119,13 @@ def _messages(turns: Sequence[Mapping[str, Any]]) -> list[Message]:
     return [Message(turn["role"], turn["content"]) for turn in turns]
 
 
-def _encode(record: Mapping[str, Any], messages: Sequence[Message], form: RowFormat) -> Encoded:
+def _encode(
+    record: Mapping[str, Any],
+    messages: Sequence[Message],
+    form: RowFormat,
+    *,
+    every_turn: bool = False,
+) -> Encoded:
     return encode(
         form.tokenizer,
         messages,
@@ -127,6 +133,7 @@ def _encode(record: Mapping[str, Any], messages: Sequence[Message], form: RowFor
         end_id=form.end_id,
         # The teacher was stopped in mid-text: the student must not learn to end there.
         close=record.get("fields", {}).get(f"{form.output}_finish") != "length",
+        every_turn=every_turn,
         max_length=form.max_length,
     )
 

@@ -94,3 +94,30 @@ def test_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="differently"):
         learnt(tokenizer, chat=True)
     tokenizer.chat_template = TEMPLATE
+
+
+def test_every_turn_of_a_chat(tokenizer: Any) -> None:
+    """The assistant's earlier turns are learnt with their ends; what others say never is."""
+    turns = (Message("user", "Text: card"), Message("assistant", "bug"), Message("user", "Label:"),
+             Message("assistant", "now"))  # fmt: skip
+    text, last, _ = learnt(tokenizer, chat=True, turns=turns)
+    assert last == "now </s>"
+    same, every, _ = learnt(tokenizer, chat=True, turns=turns, every_turn=True)
+    assert same == text
+    assert every == "bug </s> now </s>"
+    assert learnt(tokenizer, chat=False, turns=turns, every_turn=True)[1] == "now </s>"
+
+
+def test_turns_that_a_template_rewrites_are_left_out(tokenizer: Any) -> None:
+    """A template that shows earlier answers shortened: only the last one is an answer."""
+    turns = (Message("user", "card"), Message("assistant", "bug now"), Message("user", "Label:"),
+             Message("assistant", "now"))  # fmt: skip
+    shortened = TEMPLATE.replace(
+        "{{ m.content }}",
+        "{{ m.content.split(' ')[-1] if m.role == 'assistant' and not loop.last else m.content }}",
+    )
+    tokenizer.chat_template = shortened
+    try:
+        assert learnt(tokenizer, chat=True, turns=turns, every_turn=True)[1] == "now </s>"
+    finally:
+        tokenizer.chat_template = TEMPLATE
