@@ -7,8 +7,8 @@ from distill.recipe.task import ClassifyTask
 
 LOSSES = ("forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl")
 """Losses that compare two distributions over the labels."""
-TEXT_ONLY = ("packing", "mix", "on_policy")
-"""Settings of `train` that speak of texts, of which a classifier writes none."""
+TEXT_ONLY = ("packing", "mix", "on_policy", "early_stop")
+"""Settings of `train` that speak of texts, of which a classifier writes none, or are not built."""
 
 
 def check_classifier(recipe: Recipe, findings: Findings) -> None:
@@ -22,6 +22,11 @@ def check_classifier(recipe: Recipe, findings: Findings) -> None:
     if not isinstance(recipe.task, ClassifyTask):
         found = f"a classifier chooses among labels, and a {recipe.task.kind} task has none"
         findings.add("student.kind", found, "causal", "Set task.kind: classify.")
+    if student.method == "qlora":
+        findings.add("student.method", "a classifier is not trained in 4 bits", "full, lora")
+    if student.rope_scaling:
+        fix = "Leave rope_scaling out."
+        findings.add("student.rope_scaling", "a classifier keeps its own positions", None, fix)
     if train is None:
         return
     if train.objective != "distill":
