@@ -9,7 +9,7 @@ import asyncio
 import math
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,12 @@ _INSERT = "INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = (
     "UPDATE spend SET state = ?, usd = ?, input_tokens = ?, output_tokens = ? WHERE call_id = ?"
 )
+
+_SUMS = """
+SELECT teacher, state, count(*), sum(CAST(round(usd * 1e12) AS INTEGER)), count(*) - count(usd),
+       sum(input_tokens), sum(output_tokens)
+FROM spend WHERE state NOT IN ('refunded', 'reserved') GROUP BY teacher, state
+"""
 
 # Money is counted in whole pico-dollars: sums of floats would drift across the cap.
 _PER_USD = 10**12
@@ -90,7 +96,7 @@ class Reservation:
 
 @dataclass(slots=True)
 class _Sum:
-    """Running sums of one teacher."""
+    """Running sums of calls."""
 
     units: int = 0
     unpriced: int = 0
@@ -100,21 +106,20 @@ class _Sum:
     stored: int = 0
     unknown: int = 0
 
-    def add(self, state: str, units: int | None, tokens_in: int, tokens_out: int) -> None:
-        if state == "stored":
-            self.stored += 1
-            return
-        self.requests += 1
-        self.units += units or 0
-        self.unpriced += units is None
-        self.input_tokens += tokens_in
-        self.output_tokens += tokens_out
-        self.unknown += state == "unknown"
+    def add(self, other: "_Sum", sign: int = 1) -> None:
+        for name in _Sum.__slots__:
+            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
 
     def totals(self, parts: Mapping[str, "Totals"]) -> Totals:
         usd = None if self.unpriced else self.units / _PER_USD
         counts = (self.requests, self.input_tokens, self.output_tokens, self.stored, self.unknown)
         return Totals(usd, *counts, by_teacher=parts)
+
+
+def _one(units: int | None, tokens: Usage, *, unknown: bool = False) -> _Sum:
+    """One call that was answered, or may have been."""
+    used = (tokens.input_tokens, tokens.output_tokens)
+    return _Sum(units or 0, units is None, 1, *used, unknown=unknown)
 
 
 class Budget:
@@ -125,7 +130,12 @@ class Budget:
         self._writer = Writer(path, _SCHEMA)
         self._lock = threading.Lock()
         self._sums: dict[str, _Sum] = {}
+        self._whole = _Sum()
         self._open: dict[str, Reservation] = {}
+        self._held = _Sum()
+        """Worst cases of the open calls."""
+        self._left: dict[str, Reservation] = {}
+        """Open calls of an earlier process, by key: they run in a batch."""
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._recover(store)
 
@@ -134,8 +144,14 @@ class Budget:
     ) -> Reservation:
         """Set the worst case of one call aside; waits while calls in flight may still give back.
 
+        A call that an earlier process left in a batch is taken over with what it had reserved.
+
         Raises: BudgetReached when it would not fit even with nothing in flight.
         """
+        with self._lock:
+            left = self._left.pop(key, None)
+        if left is not None:
+            return left
         call = uuid.uuid4().hex
         wanted = Reservation(call, key, teacher, price, input_tokens, output_tokens)
         while (waiter := self._take(wanted)) is not None:
@@ -148,14 +164,17 @@ class Budget:
         return wanted
 
     async def settle(self, reservation: Reservation, usage: Usage) -> float | None:
-        """Count what the call used and return its cost in USD, None without a price."""
-        await asyncio.wrap_future(self._finish(reservation, "settled", usage))
+        """Count what the call used and return its cost in USD, None without a price.
+
+        More than was reserved is counted in full; where that passes a cap nothing more is asked.
+        """
+        await self._writer.write(_UPDATE, self._finish(reservation, "settled", usage, write=False))
         units = _units(reservation.price, usage.input_tokens, usage.output_tokens)
         return None if units is None else units / _PER_USD
 
     async def refund(self, reservation: Reservation) -> None:
         """Give a reservation back: the call was never answered."""
-        await asyncio.wrap_future(self._finish(reservation, "refunded", None))
+        await self._writer.write(_UPDATE, self._finish(reservation, "refunded", None, write=False))
 
     def abandon(self, reservation: Reservation, *, billed: bool) -> None:
         """End a reservation at once, where nothing can be awaited: as spent, or given back."""
@@ -166,9 +185,8 @@ class Budget:
         call = Reservation(
             uuid.uuid4().hex, key, teacher, None, usage.input_tokens, usage.output_tokens
         )
-        with self._lock:
-            self._sum(teacher).add("stored", 0, 0, 0)
-        self._writer.submit(_INSERT, _row(call, "stored"))
+        self._count(teacher, _Sum(stored=1))
+        self._writer.send(_INSERT, _row(call, "stored"))
 
     def totals(self) -> Totals:
         """What was spent so far, reservations not counted."""
@@ -182,75 +200,92 @@ class Budget:
     def _take(self, wanted: Reservation) -> "asyncio.Future[None] | None":
         """None when it fits and is taken, else what to wait for."""
         with self._lock:
-            never = self._over(wanted, [])
-            if never is not None:
-                raise BudgetReached(*never)
-            if self._over(wanted, list(self._open.values())) is None:
+            if (over := self._over(wanted, self._held)) is None:
                 self._open[wanted.call_id] = wanted
+                self._held.add(_worst(wanted))
                 return None
+            if not self._open or (over := self._over(wanted, _Sum())) is not None:
+                raise BudgetReached(*over)
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiting.append((loop, waiter))
             return waiter
 
-    def _over(self, wanted: Reservation, held: list[Reservation]) -> tuple[str, str] | None:
+    def _over(self, wanted: Reservation, held: _Sum) -> tuple[str, str] | None:
         """Which cap this call would pass, and a sentence with the figures; None when it fits."""
-        sums, caps = list(self._sums.values()), self.caps
-        spent = sum(part.units for part in sums)
-        units = spent + sum(call.units for call in held) + wanted.units
+        spent, caps = self._whole, self.caps
+        units = spent.units + held.units + wanted.units
         if caps.usd is not None and units > math.floor(caps.usd * _PER_USD):
             return "usd", _reached(
-                "usd", caps.usd, spent / _PER_USD, wanted.units / _PER_USD, "${:.6f}"
+                "usd", caps.usd, spent.units / _PER_USD, wanted.units / _PER_USD, "${:.6f}"
             )
-        asked = sum(part.requests for part in sums)
-        if caps.requests is not None and asked + len(held) + 1 > caps.requests:
-            return "requests", _reached("requests", caps.requests, asked, 1, "{}")
-        used = sum(part.input_tokens + part.output_tokens for part in sums)
+        if caps.requests is not None and spent.requests + held.requests + 1 > caps.requests:
+            return "requests", _reached("requests", caps.requests, spent.requests, 1, "{}")
+        used = spent.input_tokens + spent.output_tokens
         need = wanted.input_tokens + wanted.output_tokens
-        tokens = used + sum(call.input_tokens + call.output_tokens for call in held) + need
+        tokens = used + held.input_tokens + held.output_tokens + need
         if caps.tokens is not None and tokens > caps.tokens:
             return "tokens", _reached("tokens", caps.tokens, used, need, "{}")
         return None
 
-    def _finish(self, call: Reservation, state: str, usage: Usage | None) -> Any:
-        """Move a call out of the open ones, in memory at once; the future is its commit."""
+    def _finish(
+        self, call: Reservation, state: str, usage: Usage | None, *, write: bool = True
+    ) -> tuple[Any, ...]:
+        """Move a call out of the open ones, in memory at once; returns what to write of it."""
         tokens = Usage(call.input_tokens, call.output_tokens) if usage is None else usage
         if state == "refunded":
             tokens = Usage(0, 0)
         units = _units(call.price, tokens.input_tokens, tokens.output_tokens)
         with self._lock:
-            if self._open.pop(call.call_id, None) is not None and state != "refunded":
-                self._sum(call.teacher).add(state, units, tokens.input_tokens, tokens.output_tokens)
+            was_open = self._open.pop(call.call_id, None) is not None
+            if was_open:
+                self._held.add(_worst(call), -1)
             waiting, self._waiting = self._waiting, []
+        if was_open and state != "refunded":
+            self._count(call.teacher, _one(units, tokens, unknown=state == "unknown"))
         for loop, waiter in waiting:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_wake, waiter)
         usd = None if units is None else units / _PER_USD
-        counts = (tokens.input_tokens, tokens.output_tokens)
-        return self._writer.submit(_UPDATE, (state, usd, *counts, call.call_id))
+        values = (state, usd, tokens.input_tokens, tokens.output_tokens, call.call_id)
+        if write:
+            self._writer.send(_UPDATE, values)
+        return values
 
-    def _sum(self, teacher: str) -> _Sum:
-        return self._sums.setdefault(teacher, _Sum())
+    def _count(self, teacher: str, call: _Sum) -> None:
+        with self._lock:
+            self._sums.setdefault(teacher, _Sum()).add(call)
+            self._whole.add(call)
 
     def _recover(self, store: Store | None) -> None:
-        """Read the ledger; end what a crash left open, by the stored answer or at its worst."""
+        """Read the ledger; end what a crash left open, by the stored answer or at its worst.
+
+        What still runs in a batch stays open: `reserve` takes it over.
+        """
+        for teacher, part in _read_sums(self._writer.rows(_SUMS)).items():
+            self._count(teacher, part)
         rows = self._writer.rows(
-            "SELECT call_id, key, teacher, state, usd, input_tokens, output_tokens, price_input,"
-            " price_output FROM spend WHERE state != 'refunded'"
+            "SELECT call_id, key, teacher, input_tokens, output_tokens, price_input, price_output"
+            " FROM spend WHERE state = 'reserved'"
         )
-        for call_id, key, teacher, state, usd, tokens_in, tokens_out, price_in, price_out in rows:
-            if state != "reserved":
-                units = None if usd is None else round(usd * _PER_USD)
-                self._sum(teacher).add(state, units, tokens_in, tokens_out)
-                continue
+        for call_id, key, teacher, tokens_in, tokens_out, price_in, price_out in rows:
             price = None if price_in is None else Price(input=price_in, output=price_out)
             call = Reservation(call_id, key, teacher, price, tokens_in, tokens_out)
             record = store.get(key) if store else None
             answer = record.answer if record else None
             self._open[call_id] = call
-            self._finish(
-                call, "unknown" if answer is None else "settled", answer.usage if answer else None
-            )
+            self._held.add(_worst(call))
+            if answer is not None:
+                self._finish(call, "settled", answer.usage)
+            elif store is not None and store.in_batch(key):
+                self._left[key] = call
+            else:
+                self._finish(call, "unknown", None)
+
+
+def _worst(call: Reservation) -> _Sum:
+    """What an open call may come to."""
+    return _one(call.units, Usage(call.input_tokens, call.output_tokens))
 
 
 def read_totals(path: Path) -> Totals | None:
@@ -260,24 +295,29 @@ def read_totals(path: Path) -> Totals | None:
     """
     if not path.is_file():
         return None
-    sums: dict[str, _Sum] = {}
     with reading(path) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'spend'").fetchone():
             return None
-        for teacher, state, usd, tokens_in, tokens_out in database.execute(
-            "SELECT teacher, state, usd, input_tokens, output_tokens FROM spend"
-            " WHERE state NOT IN ('refunded', 'reserved')"
-        ):
-            units = None if usd is None else round(usd * _PER_USD)
-            sums.setdefault(teacher, _Sum()).add(state, units, tokens_in, tokens_out)
-    return _whole(sums)
+        return _whole(_read_sums(database.execute(_SUMS).fetchall()))
+
+
+def _read_sums(rows: Iterable[tuple[Any, ...]]) -> dict[str, _Sum]:
+    """Sums by teacher of what `_SUMS` finds."""
+    sums: dict[str, _Sum] = {}
+    for teacher, state, calls, *used in rows:
+        unknown = calls if state == "unknown" else 0
+        part = _Sum(stored=calls)
+        if state != "stored":
+            units, unpriced, tokens_in, tokens_out = used
+            part = _Sum(units or 0, unpriced, calls, tokens_in, tokens_out, unknown=unknown)
+        sums.setdefault(teacher, _Sum()).add(part)
+    return sums
 
 
 def _whole(sums: Mapping[str, _Sum]) -> Totals:
     whole = _Sum()
     for part in sums.values():
-        for name in _Sum.__slots__:
-            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+        whole.add(part)
     return whole.totals({name: sums[name].totals({}) for name in sorted(sums)})
 
 

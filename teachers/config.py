@@ -15,6 +15,14 @@ class Price(BaseModel):
     output: float = Field(ge=0)
 
 
+class TokenRate(BaseModel):
+    """Tokens per minute, where an account limits what goes in and what comes out apart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    input: int | None = Field(default=None, ge=1)
+    output: int | None = Field(default=None, ge=1)
+
+
 class _Teacher(BaseModel):
     """Settings that every kind of teacher has."""
 
@@ -32,8 +40,8 @@ class _Teacher(BaseModel):
     """Most asks in flight at once; for a local teacher the batch size."""
     rpm: int | None = Field(default=None, ge=1)
     """Requests per minute."""
-    tpm: int | None = Field(default=None, ge=1)
-    """Tokens per minute."""
+    tpm: Annotated[int, Field(ge=1)] | TokenRate | None = None
+    """Tokens per minute: one number, or {input, output}."""
     price: Price | None = None
     logprobs: int = Field(default=0, ge=0)
     """Alternatives per token to ask for with every answer."""
@@ -59,6 +67,9 @@ class OpenAITeacher(_Teacher):
     params: dict[str, Any] = {}
     """Merged verbatim into the request body."""
     mode: Literal["online", "batch", "auto"] = "online"
+    """batch: the Batch API, at half the price and within a day; auto: it for large rounds."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Most input tokens in batches at once, where the account has a queue limit."""
 
 
 class LocalTeacher(_Teacher):

@@ -1,6 +1,7 @@
 """What can go wrong when a teacher is asked.
 
 TeacherError(RuntimeError)       one ask failed; `kind` says how, `retryable` whether to try again
+IgnoredError(TeacherError)       the server leaves out what was asked for: no further ask is sent
 AuthError(TeacherError)          the key is missing or refused: the run stops at once
 BudgetReached(RuntimeError)      the next ask would pass the spending cap
 ConfigError(ValueError)          a teacher's configuration cannot be built
@@ -63,6 +64,10 @@ class AuthError(TeacherError):
     """The key is missing or refused. Args: "auth", message."""
 
     missing: ClassVar[bool] = False
+
+
+class IgnoredError(TeacherError):
+    """The server leaves out what was asked for; every further ask would be paid for in vain."""
 
 
 class MissingKey(AuthError):

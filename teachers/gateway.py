@@ -1,27 +1,40 @@
 """The gateway before every adapter: one `ask`, stored, capped, paced, retried and checked.
 
-    store -> share an identical ask in flight -> concurrency -> pace -> reserve -> adapter -> check
-          -> store -> settle
+    store -> share an identical ask in flight -> a place in flight -> pace -> reserve -> adapter
+          -> check -> store -> settle                                (or a place in a batch)
 
 A call that was paid for is finished and stored even when nobody waits for it any more.
 """
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from teachers import effective
 from teachers.budget import Budget, Reservation
 from teachers.check import check_answer, corrected
-from teachers.config import TeacherConfig
-from teachers.errors import PAID, ConfigError, FailureKind, TeacherError
-from teachers.keys import ask_key
+from teachers.config import OpenAITeacher, Price, TeacherConfig
+from teachers.errors import (
+    AuthError,
+    ConfigError,
+    FailureKind,
+    IgnoredError,
+    TeacherError,
+)
+from teachers.keys import Keys
+from teachers.known import Known, look_up
 from teachers.limits import Limits
-from teachers.prices import cost_usd, price_of
+from teachers.prices import PRICE_SHARE, cost_usd, price_of
 from teachers.protocol import Answer, Ask, Teacher
 from teachers.retry import REASKS, TRIES, Patience
+from teachers.served import ServedModel
 from teachers.store import Record, Store
+
+if TYPE_CHECKING:
+    from teachers.batch import BatchDesk
 
 GRACE_S = 5.0
 
@@ -35,14 +48,22 @@ class _Flight:
     sent: bool = False
 
 
-class _Known(NamedTuple):
-    """What the store says about an ask: its answer, or where its re-asks stopped."""
+@dataclass(slots=True)
+class _Trip:
+    """One attempt at an answer."""
 
-    answer: Answer | None
-    attempt: int = 0
-    last: Record | None = None
-    over: bool = False
-    """`last` is a failure that is not asked again."""
+    key: str
+    is_batch: bool = False
+    call: Reservation | None = None
+    sent_at: float = 0.0
+    """0 before it was sent."""
+    answer: Answer | None = None
+
+    @property
+    def arrived(self) -> Answer:
+        """What came back."""
+        assert self.answer is not None
+        return self.answer
 
 
 class Gateway:
@@ -59,6 +80,8 @@ class Gateway:
         name: str,
         store: Store | None = None,
         budget: Budget | None = None,
+        limits: Limits | None = None,
+        tell: Callable[[str], None] | None = None,
         backoff_s: float = 1.0,
         retry_failed: bool = False,
     ) -> None:
@@ -76,11 +99,20 @@ class Gateway:
                 f"Give `price: {{input: .., output: ..}}` in USD per million tokens "
                 "(0 for a server of your own)"
             )
+        self._keys = Keys(self._config)
         self._flights: dict[tuple[str, bool], _Flight] = {}
-        self._limits = Limits(config.rpm, config.tpm)
-        self._gate: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
+        self._own = Limits(config.concurrency)
+        self._limits = limits or Limits(config.concurrency, config.rpm, config.tpm)
+        self._limits.allow(config.concurrency)
         self._stopped: TeacherError | None = None
         self._down = False
+        self._tell = tell
+        self._told: set[str] = set()
+        self._batch = self._desk()
+        for hook, listener in (("tell", self._say), ("told", self._limits.told)):
+            if hasattr(adapter, hook):
+                setattr(adapter, hook, listener)
+        self._served = ServedModel(adapter, config, name, self._say)
         self.failures: Counter[str] = Counter()
         """Failed attempts by kind, those included that a retry made good."""
 
@@ -99,13 +131,15 @@ class Gateway:
 
         Raises: TeacherError, BudgetReached, StorageError.
         """
-        known = self._look_up(ask)
+        key = self._keys.key(ask)
+        known = look_up(self._store, self._keys, ask, key, self._attempts(), self._retry_failed)
         if known.answer is not None:
-            return self._free(ask, known.answer)
+            await self._served.before_reuse(known.answer)
+            return self._free(key, known.answer)
         if known.over and known.last is not None and known.last.failure is not None:
             raise TeacherError(known.last.failure, known.last.message or known.last.failure)
-        self._stop_if_refused()
-        flight, joined = self._board(ask, known)
+        self._stop_if_refused(ask)
+        flight, joined = self._board(ask, key, known)
         assert flight.task is not None
         flight.waiting += 1
         try:
@@ -115,50 +149,54 @@ class Gateway:
             # Stopped before anything was sent: nothing is lost by giving up.
             if not flight.waiting and not flight.sent:
                 flight.task.cancel()
-        return self._free(ask, answer) if joined else answer
+        return self._free(key, answer) if joined else answer
 
     async def close(self) -> None:
         """Wait a moment for calls in flight, then give back what the adapter holds."""
         tasks = [flight.task for flight in self._flights.values() if flight.task]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=GRACE_S)
+            # A batch goes on without us; only what answers soon is worth waiting for.
+            _, late = await asyncio.wait(tasks, timeout=0 if self._batch else GRACE_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self._batch is not None:
+            await self._batch.close()
         await self._adapter.close()
 
-    def _look_up(self, ask: Ask) -> _Known:
-        if self._store is None:
-            return _Known(None)
-        last = None
-        for attempt in range(self._attempts()):
-            record = self._store.get(ask_key(self._config, ask, attempt))
-            answer = record.usable(ask.allow_truncated) if record else None
-            if answer is not None:
-                return _Known(answer)
-            if record is None:
-                return _Known(None, attempt, last)
-            if record.failure not in ("parse", "schema"):
-                over = record.failure in PAID and not self._retry_failed
-                return _Known(None, attempt, record if over else last, over)
-            last = record
-        # Every re-ask was used up in an earlier run.
-        return _Known(None) if self._retry_failed else _Known(None, 0, last, over=True)
+    def _desk(self) -> "BatchDesk | None":
+        config = self._config
+        if self._store is None or not isinstance(config, OpenAITeacher) or config.mode == "online":
+            return None
+        from teachers.batch import BatchDesk
+        from teachers.openai_api import OpenAIAdapter
+
+        if not isinstance(self._adapter, OpenAIAdapter):
+            return None
+        return BatchDesk(
+            self._adapter, config, self._name, self._store.writer,
+            tell=self._say, quick_s=self._backoff_s,
+        )  # fmt: skip
+
+    def _say(self, text: str) -> None:
+        """Tell each thing once; a batch's state changes its words."""
+        if self._tell is not None and text not in self._told:
+            self._told.add(text)
+            self._tell(text)
 
     def _attempts(self) -> int:
         # Without a reminder in the prompt and without chance, the same words come back.
         hopeless = getattr(self._config, "chat", None) is False and not self._config.temperature
         return 1 if hopeless else 1 + REASKS
 
-    def _free(self, ask: Ask, answer: Answer) -> Answer:
+    def _free(self, key: str, answer: Answer) -> Answer:
         if self._budget is not None:
-            key = ask_key(self._config, ask)
             self._budget.stored(key=key, teacher=self._name, usage=answer.usage)
         return replace(answer, stored=True, cost_usd=0.0)
 
-    def _board(self, ask: Ask, known: _Known) -> tuple[_Flight, bool]:
+    def _board(self, ask: Ask, first: str, known: Known) -> tuple[_Flight, bool]:
         """The flight that answers this ask, and whether somebody else had started it."""
-        key = (ask_key(self._config, ask), ask.allow_truncated)
+        key = (first, ask.allow_truncated)
         if (found := self._flights.get(key)) is not None:
             return found, True
         flight = self._flights[key] = _Flight()
@@ -172,17 +210,15 @@ class Gateway:
         flight.task.add_done_callback(landed)
         return flight, False
 
-    async def _answer(self, ask: Ask, known: _Known, flight: _Flight) -> Answer:
+    async def _answer(self, ask: Ask, known: Known, flight: _Flight) -> Answer:
         """A usable answer, after corrective re-asks where the first could not be used."""
         last, attempts = known.last, self._attempts()
         for attempt in range(known.attempt, attempts):
             asked = ask
             if last is not None and last.answer is not None and _is_chat(self._config):
                 asked = corrected(ask, last.answer.text, last.message or "")
-            key = ask_key(self._config, ask, attempt)
             try:
-                async with self._semaphore():
-                    return await self._fetch(asked, key, flight)
+                return await self._fetch(asked, self._keys.key(ask, attempt), flight)
             except TeacherError as exc:
                 if exc.kind not in ("parse", "schema") or attempt + 1 == attempts:
                     raise
@@ -191,26 +227,21 @@ class Gateway:
 
     async def _fetch(self, ask: Ask, key: str, flight: _Flight) -> Answer:
         """One answer, paid for and kept, after the retries that each kind of failure allows."""
-        bound = effective.input_bound(self._config, ask)
-        limit = effective.max_tokens(self._config, ask)
         patience = Patience(self._backoff_s, 1 if self._down else TRIES)
         while True:
-            guess = bound // 4 + limit
-            await self._limits.admit(guess)
-            self._stop_if_refused()
-            call = await self._reserve(key, bound, limit)
+            trip = _Trip(key)
             try:
-                answer = await self._send(ask, flight)
-                self._limits.used(guess, answer.usage.input_tokens + answer.usage.output_tokens)
-                return await self._keep(key, ask, answer, call)
+                await self._travel(ask, trip, flight)
+                return await self._keep(ask, trip)
             except TeacherError as exc:
+                if not trip.sent_at:
+                    raise
                 self.failures[exc.kind] += 1
-                pause = await self._failed(key, exc, call, patience)
+                pause = await self._failed(exc, trip, patience)
                 if pause is None:
                     raise
             except BaseException:
-                if self._budget is not None and call is not None:
-                    self._budget.abandon(call, billed=flight.sent)
+                self._abandon(trip)
                 raise
             finally:
                 flight.sent = False
@@ -218,8 +249,30 @@ class Gateway:
                 raise asyncio.CancelledError
             await asyncio.sleep(pause)
 
-    async def _send(self, ask: Ask, flight: _Flight) -> Answer:
-        flight.sent = True
+    async def _travel(self, ask: Ask, trip: "_Trip", flight: _Flight) -> None:
+        """Send the ask once, when its turn comes, and check what came back."""
+        bound = effective.input_bound(self._config, ask)
+        limit = effective.max_tokens(self._config, ask)
+        if self._batch is not None and await self._batch.takes(trip.key):
+            self._stop_if_refused(ask)
+            trip.is_batch = True
+            trip.call = await self._reserve(trip, bound, limit)
+            trip.sent_at = time.monotonic()
+            trip.answer = check_answer(ask, await self._batch.ask(ask, trip.key))
+            return
+        # Places first: a reservation in the queue would keep the budget from those in flight.
+        async with self._own.slot(), self._limits.slot():
+            guess = bound // 4
+            await self._limits.admit(guess, limit)
+            self._stop_if_refused(ask)
+            trip.call = await self._reserve(trip, bound, limit)
+            trip.sent_at, flight.sent = time.monotonic(), True
+            trip.answer = await self._send(ask)
+        used = trip.answer.usage
+        self._limits.used(guess - used.input_tokens, limit - used.output_tokens)
+        self._limits.answered()
+
+    async def _send(self, ask: Ask) -> Answer:
         try:
             answer = await self._adapter.ask(ask)
         except (TeacherError, asyncio.CancelledError):
@@ -230,64 +283,93 @@ class Gateway:
             raise TeacherError("user_code", f"{type(exc).__name__}: {exc}") from exc
         return check_answer(ask, answer)
 
-    async def _reserve(self, key: str, bound: int, limit: int) -> Reservation | None:
+    async def _reserve(self, trip: "_Trip", bound: int, limit: int) -> Reservation | None:
         if self._budget is None:
             return None
+        price = self._price if not trip.is_batch else _shared(self._price, PRICE_SHARE)
         return await self._budget.reserve(
-            key=key, teacher=self._name, price=self._price, input_tokens=bound, output_tokens=limit
+            key=trip.key, teacher=self._name, price=price, input_tokens=bound, output_tokens=limit
         )
 
-    async def _keep(self, key: str, ask: Ask, answer: Answer, call: Reservation | None) -> Answer:
+    async def _keep(self, ask: Ask, trip: "_Trip") -> Answer:
         """The answer as it stands in the store, which may be another process's."""
         self._down = False
-        kept = answer
+        answer = kept = trip.arrived
+        self._served.answered(answer)
         if self._store is not None:
             failure: FailureKind | None = "truncated" if answer.finish == "length" else None
-            record = await self._store.put(key, self._config, Record(answer, failure))
+            record = await self._store.put(trip.key, self._config, Record(answer, failure))
             kept = record.usable(ask.allow_truncated) or answer
-        return replace(kept, cost_usd=await self._settle(answer, call))
+        cost = await self._settle(trip, answer)
+        self._delivered(trip)
+        return replace(kept, cost_usd=cost)
 
-    async def _settle(self, answer: Answer, call: Reservation | None) -> float | None:
-        if self._budget is not None and call is not None:
-            return await self._budget.settle(call, answer.usage)
-        return cost_usd(self._price, answer.usage.input_tokens, answer.usage.output_tokens)
+    async def _settle(self, trip: "_Trip", answer: Answer) -> float | None:
+        usage, call = answer.usage, trip.call
+        if self._budget is None or call is None:
+            price = self._price if not trip.is_batch else _shared(self._price, PRICE_SHARE)
+            return cost_usd(price, usage.input_tokens, usage.output_tokens)
+        if usage.input_tokens > call.input_tokens or usage.output_tokens > call.output_tokens:
+            self._say(
+                f"teachers.{self._name}: an answer used more tokens ({usage.input_tokens} in, "
+                f"{usage.output_tokens} out) than were set aside for it ({call.input_tokens} in, "
+                f"{call.output_tokens} out); it is counted in full, and at a cap nothing more is "
+                "asked"
+            )
+        return await self._budget.settle(call, usage)
 
-    async def _failed(
-        self, key: str, error: TeacherError, call: Reservation | None, patience: Patience
-    ) -> float | None:
+    def _delivered(self, trip: "_Trip") -> None:
+        if self._batch is not None and trip.is_batch:
+            self._batch.delivered(trip.key)
+
+    def _abandon(self, trip: "_Trip") -> None:
+        """End a trip that nobody waits for; what lies in a batch is taken up by the next run."""
+        if self._budget is None or trip.call is None:
+            return
+        if self._batch is not None and trip.is_batch and self._batch.holds(trip.key):
+            return
+        self._budget.abandon(trip.call, billed=bool(trip.sent_at) and not trip.is_batch)
+
+    async def _failed(self, error: TeacherError, trip: "_Trip", patience: Patience) -> float | None:
         """Account for a failed attempt; seconds to the next one, None when this was the last."""
         pause = patience.pause_s(error)
-        if self._budget is not None and call is not None:
+        if self._budget is not None and trip.call is not None:
             # First of all: a reservation that nobody ends would block the others for ever.
             if error.answer is not None:
-                await self._budget.settle(call, error.answer.usage)
+                await self._settle(trip, error.answer)
             elif error.maybe_billed:
-                self._budget.abandon(call, billed=True)
+                self._budget.abandon(trip.call, billed=True)
             else:
-                await self._budget.refund(call)
-        if error.kind == "rate_limit" and pause is not None:
+                await self._budget.refund(trip.call)
+        if error.kind == "rate_limit" and pause is not None and not trip.is_batch:
             # The limit is the account's, so every ask of this teacher waits.
-            self._limits.pause(pause)
+            self._limits.refused(trip.sent_at, pause)
+            self._delivered(trip)
             return 0.0
         if pause is not None:
+            self._delivered(trip)
             return pause
-        if error.kind == "auth":
+        if isinstance(error, AuthError | IgnoredError):
             self._stopped = error
-        elif self._store is not None:
-            await self._store.put(key, self._config, Record(error.answer, error.kind, str(error)))
+        if not isinstance(error, AuthError) and self._store is not None:
+            record = Record(error.answer, error.kind, str(error))
+            await self._store.put(trip.key, self._config, record)
+        self._delivered(trip)
         # A dead server is probed once per ask, not six times, until it answers again.
         self._down = self._down or error.kind == "network"
         return None
 
-    def _stop_if_refused(self) -> None:
-        if self._stopped is not None:
-            raise type(self._stopped)(*self._stopped.args)
+    def _stop_if_refused(self, ask: Ask) -> None:
+        error = self._stopped
+        if error is None:
+            return
+        if isinstance(error, IgnoredError) and not effective.top_logprobs(self._config, ask):
+            return
+        raise type(error)(*error.args)
 
-    def _semaphore(self) -> asyncio.Semaphore:
-        loop = asyncio.get_running_loop()
-        if self._gate is None or self._gate[0] is not loop:
-            self._gate = (loop, asyncio.Semaphore(self._config.concurrency))
-        return self._gate[1]
+
+def _shared(price: Price | None, share: float) -> Price | None:
+    return price and Price(input=price.input * share, output=price.output * share)
 
 
 def _is_chat(config: TeacherConfig) -> bool:

@@ -30,6 +30,7 @@ EXCLUDED: Mapping[str, str] = {
     "price": "what it costs is not what it says",
     "timeout_s": "patience",
     "mode": "a batch answers what the online endpoint answers",
+    "batch_tokens": "pace",
     "base_url": "the same model may move; `identity` tells two servers apart",
     "api_key_env": "who pays",
     "headers_env": "who pays, or a gateway's routing",
@@ -50,29 +51,43 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def digest(value: Any) -> str:
-    """SHA-256 over canonical JSON, in hexadecimal."""
+def _json(value: Any) -> str:
     # ASCII escapes keep lone surrogates, which UTF-8 refuses, in a well-defined form.
-    text = json.dumps(
+    return json.dumps(
         canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class Keys:
+    """The store keys of one teacher's asks; its settings are written out once."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        self._config = config
+        settings = config.model_dump(mode="json", include=set(INCLUDED))
+        # The effective values stand beside them: an ask may override them.
+        settings.pop("max_tokens", None)
+        settings.pop("logprobs", None)
+        self._settings = _json(settings)
+
+    def key(self, ask: Ask, attempt: int = 0) -> str:
+        """SHA-256, in hexadecimal, over the canonical JSON of all that decides the answer."""
+        parts = {
+            "allowed": _json(ask.choices),
+            "attempt": attempt,
+            "format": KEY_FORMAT,
+            "max_tokens": effective.max_tokens(self._config, ask),
+            "messages": json.dumps(
+                [[turn.role, turn.content] for turn in ask.messages], separators=(",", ":")
+            ),
+            "sample": ask.sample,
+            "schema": _json(ask.schema),
+            "settings": self._settings,
+            "top_logprobs": effective.top_logprobs(self._config, ask),
+        }
+        text = ",".join(f'"{name}":{part}' for name, part in parts.items())
+        return hashlib.sha256(f"{{{text}}}".encode("ascii")).hexdigest()
 
 
 def ask_key(config: TeacherConfig, ask: Ask, attempt: int = 0) -> str:
     """The store key of this ask to this teacher; `attempt` counts corrective re-asks."""
-    settings = config.model_dump(mode="json", include=set(INCLUDED))
-    # The effective values stand below: an ask may override them.
-    settings.pop("max_tokens", None)
-    settings.pop("logprobs", None)
-    return digest({
-        "format": KEY_FORMAT,
-        "settings": settings,
-        "messages": [[turn.role, turn.content] for turn in ask.messages],
-        "schema": ask.schema,
-        "allowed": ask.choices,
-        "max_tokens": effective.max_tokens(config, ask),
-        "top_logprobs": effective.top_logprobs(config, ask),
-        "sample": ask.sample,
-        "attempt": attempt,
-    })  # fmt: skip
+    return Keys(config).key(ask, attempt)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from teachers import effective
 from teachers.config import LocalTeacher
 from teachers.errors import ConfigError, MissingPackage, TeacherError
-from teachers.keys import ask_key
+from teachers.keys import Keys
 from teachers.local_classifier import LocalClassifier, is_classifier
+from teachers.local_loading import need_bitsandbytes
 from teachers.protocol import Answer, Ask, Usage
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class LocalAdapter:
         chosen = source or config.model
         if chosen is None:
             raise ConfigError(f"teacher {name!r}: the student of {config.recipe} is not there yet")
+        if config.quantize:
+            # Told before anything is loaded or asked.
+            need_bitsandbytes()
         self._config = config
+        self._keys = Keys(config)
         self._name = name
         self._source: str = chosen
         self._model: Loaded | None = None
@@ -136,7 +141,7 @@ class LocalAdapter:
             max_tokens=effective.max_tokens(self._config, ask),
             temperature=self._config.temperature,
             top_p=self._config.top_p,
-            seeds=[int(ask_key(self._config, w.ask)[:15], 16) for w in batch],
+            seeds=[int(self._keys.key(w.ask)[:15], 16) for w in batch],
             stop=self._config.stop,
             top_logprobs=effective.top_logprobs(self._config, ask),
             batch=len(batch),

@@ -71,14 +71,29 @@ def _cannot_load(source: str, exc: Exception) -> str:
     return f"{source}: cannot be loaded ({why.strip()[:300]}); {fix}"
 
 
-def four_bit() -> Any:
-    """The quantisation settings of `quantize: 4bit`.
+def need_bitsandbytes() -> None:
+    """Check that 4-bit weights can be loaded.
 
     Raises: MissingPackage without bitsandbytes.
     """
     if find_spec("bitsandbytes") is None:
-        raise MissingPackage("`quantize: 4bit` needs: pip install 'distill-kit[quant]'")
+        raise MissingPackage(
+            "`quantize: 4bit` needs bitsandbytes. Type: pip install 'distill-kit[quant]'"
+        )
+
+
+def four_bit() -> Any:
+    """The quantisation settings of `quantize: 4bit`: NF4, computed in bfloat16.
+
+    Source: QLoRA, arXiv:2305.14314, section 3. Raises: MissingPackage without bitsandbytes.
+    """
+    need_bitsandbytes()
     import torch
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )

@@ -1,44 +1,35 @@
-"""Any endpoint that speaks the OpenAI API, through the `openai` package: chat and raw completions.
+"""Any endpoint that speaks the OpenAI API: chat and raw completions, one request an ask.
 
-Retries are the gateway's: a 429 has to reach it. Redirects are not followed, since a header would
-travel to another host; to other addresses than OpenAI's own only the headers named here are sent.
+Retries are the gateway's: a 429 has to reach it. What a model refuses by name (`max_tokens`,
+`temperature`) is learnt from its refusal, and what a server leaves out although it was asked for
+is told.
 """
 
-import asyncio
+import json
 import os
+import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx2
-import openai
-
 from teachers.config import OpenAITeacher
-from teachers.credentials import Credentials, credentials, is_openai, urls_of
+from teachers.credentials import credentials, is_openai, urls_of
+from teachers.endpoints import Endpoint, Endpoints
 from teachers.errors import TeacherError
-from teachers.openai_body import check_params, read_answer, request_body
-from teachers.openai_errors import failure
+from teachers.openai_body import Wants, check_params, read_answer, request_body
+from teachers.openai_http import Connections, Reply
 from teachers.protocol import Answer, Ask
+from teachers.rate_headers import Left, read_left
 
-REST_S = 5.0
-# The gateway bounds what is in flight; waiting for a connection would count as the server's time.
-_LIMITS = httpx2.Limits(max_connections=10_000, max_keepalive_connections=1_000)
-_PLAIN = frozenset({
-    "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
-    "transfer-encoding", "user-agent",
-})  # fmt: skip
+MODELS_S = 5.0
+_DROPPABLE = ("temperature", "top_p", "response_format")
+_UNSUPPORTED = re.compile(
+    r"unsupported|(not|n't|isn't) support|not allowed|unavailable|deprecated|only the default", re.I
+)
 
 
-@dataclass(slots=True)
-class _Endpoint:
-    """One address of a pool."""
-
-    url: str
-    client: openai.AsyncOpenAI
-    secrets: tuple[str, ...]
-    busy: int = 0
-    rests_until: float = 0.0
+def _unheard(_: Any) -> None:
+    """Tells nobody."""
 
 
 class OpenAIAdapter:
@@ -51,115 +42,121 @@ class OpenAIAdapter:
         self._config = config
         self._name = name
         known = os.environ if environ is None else environ
-        self._held = [(url, credentials(config, url, known)) for url in urls_of(config)]
-        self._pool: tuple[asyncio.AbstractEventLoop, list[_Endpoint]] | None = None
-        self._turn = 0
-        self._limit_field = "max_tokens"
+        held = [(url, credentials(config, url, known)) for url in urls_of(config)]
+        self._endpoints = Endpoints([Connections(url, one) for url, one in held])
+        own = all(is_openai(url) for url, _ in held)
+        self._wants = Wants(openai=own)
+        self.tell: Callable[[str], None] = _unheard
+        """Hears what a user should know of this teacher; set by the gateway."""
+        self.told: Callable[[Left], None] = _unheard
+        """Hears what is left of the account's limits; set by the gateway."""
 
     @property
     def name(self) -> str:
         """The name that the recipe gives this teacher."""
         return self._name
 
+    @property
+    def wants(self) -> Wants:
+        """What this model takes, as far as its refusals have shown."""
+        return self._wants
+
     async def ask(self, ask: Ask) -> Answer:
         """Send one request and read its answer.
 
         Raises: TeacherError.
         """
-        endpoint = self._next()
-        endpoint.busy += 1
-        try:
-            body = await self._send(endpoint, ask)
-        except TeacherError as exc:
-            if exc.kind != "bad_request" or "max_completion_tokens" not in str(exc):
-                raise
-            # Some models behind other addresses take the newer name of the limit only.
-            self._limit_field = "max_completion_tokens"
-            body = await self._send(endpoint, ask)
-        finally:
-            endpoint.busy -= 1
-        return read_answer(self._config, ask, body)
+        while True:
+            wants = self._wants
+            try:
+                reply = await self._send(request_body(self._config, ask, wants))
+            except TeacherError as exc:
+                if not self.learn(exc, wants):
+                    raise
+                continue
+            if (left := read_left(reply.headers)) is not None:
+                self.told(left)
+            answer = read_answer(self._config, ask, reply.body)
+            self.notice(ask, answer)
+            return answer
 
     async def close(self) -> None:
         """Close the connections."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            for endpoint in pool[1]:
-                await endpoint.client.close()
+        for endpoint in self._endpoints.all:
+            await endpoint.connections.close()
 
-    async def _send(self, endpoint: _Endpoint, ask: Ask) -> Any:
-        own = is_openai(endpoint.url)
-        field = "max_completion_tokens" if own else self._limit_field
-        body = request_body(self._config, ask, openai=own, limit_field=field)
-        path = "/chat/completions" if self._config.chat else "/completions"
+    async def served_models(self) -> frozenset[str]:
+        """The models that the address lists, by every name; empty where it does not say.
+
+        OpenAI's own list says nothing about which snapshot answers, so it is not read.
+        """
+        if self._wants.openai:
+            return frozenset()
         try:
-            async with asyncio.timeout(self._config.timeout_s):
-                return await endpoint.client.post(path, cast_to=object, body=body)
-        except Exception as exc:
-            found = failure(exc, endpoint.url)
-            if found.kind == "network":
-                endpoint.rests_until = time.monotonic() + REST_S
-            # Without its cause: a server may repeat the key in the text of a refusal.
-            raise _redacted(found, endpoint.secrets) from None
+            reply = await self._endpoints.all[0].connections.get("/models", MODELS_S)
+            models = reply.body["data"]
+            names = [one.get(field) for one in models for field in ("id", "root")]
+        except (TeacherError, KeyError, TypeError, AttributeError):
+            return frozenset()
+        return frozenset(name for name in names if isinstance(name, str))
 
-    def _next(self) -> _Endpoint:
-        """The next address in turn, those last that lately failed."""
-        pool = self._endpoints()
-        self._turn += 1
-        now = time.monotonic()
-        order = [pool[(self._turn + step) % len(pool)] for step in range(len(pool))]
-        return min(order, key=lambda one: (max(0.0, one.rests_until - now), one.busy))
+    def learn(self, error: TeacherError, sent: Wants) -> bool:
+        """Whether this refusal says how to ask instead; then the next body is made that way."""
+        text = str(error)
+        if error.kind != "bad_request":
+            return False
+        if "max_completion_tokens" in text and sent.limit_field == "max_tokens":
+            self._wants = self._wants.limited_by("max_completion_tokens")
+            return True
+        for field in _DROPPABLE:
+            if field in text and field not in sent.dropped and _UNSUPPORTED.search(text):
+                if field not in self._wants.dropped:
+                    self._wants = self._wants.without(field)
+                    self.tell(f"teachers.{self._name}: {_refuses(field, self._config.model)}")
+                return True
+        return False
 
-    def _endpoints(self) -> list[_Endpoint]:
-        loop = asyncio.get_running_loop()
-        if self._pool is None or self._pool[0] is not loop:
-            self._pool = (loop, [_endpoint(url, held) for url, held in self._held])
-        return self._pool[1]
+    def notice(self, ask: Ask, answer: Answer) -> None:
+        """Tell where the server left out what was asked of it."""
+        asked = ask.schema is not None and "response_format" not in self._wants.dropped
+        if asked and answer.finish == "stop" and not _is_json(answer.text):
+            self.tell(
+                f"teachers.{self._name}: the server ignores response_format: the JSON that was "
+                "asked for came as free text. Answers are checked here and asked again where they "
+                "do not fit, which costs more"
+            )
+
+    async def _send(self, body: Mapping[str, Any]) -> Reply:
+        endpoint = self._endpoints.next()
+        path = "/chat/completions" if self._config.chat else "/completions"
+        endpoint.busy += 1
+        started = time.monotonic()
+        try:
+            reply = await self._posted(endpoint, path, body)
+        finally:
+            endpoint.busy -= 1
+        self._endpoints.answered(endpoint, time.monotonic() - started)
+        return reply
+
+    async def _posted(self, endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> Reply:
+        try:
+            return await endpoint.connections.post(path, body, self._config.timeout_s)
+        except TeacherError as exc:
+            found = self._endpoints.failed(endpoint, exc)
+            raise found from None
 
 
-def _endpoint(url: str, held: Credentials) -> _Endpoint:
-    hooks = {} if is_openai(url) else {"request": [_only(held)]}
-    settings: dict[str, Any] = {
-        "limits": _LIMITS, "follow_redirects": False, "event_hooks": hooks, "timeout": None,
-    }  # fmt: skip
+def _refuses(field: str, model: str) -> str:
+    instead = "answers are checked here" if field == "response_format" else "its default holds"
+    return f"{model} refuses {field}; it is asked without it and {instead}"
+
+
+def _is_json(text: str) -> bool:
+    text = text.strip()
+    if text.startswith("```"):
+        return True
     try:
-        http: httpx2.AsyncClient = openai.DefaultAioHttpClient(**settings)
-    except RuntimeError:
-        # aiohttp is not installed; its transport only saves time.
-        http = openai.DefaultAsyncHttpx2Client(**settings)
-    client = openai.AsyncOpenAI(
-        api_key=held.key,
-        base_url=url,
-        max_retries=0,
-        timeout=None,
-        default_headers=dict(held.headers),
-        http_client=http,
-    )
-    return _Endpoint(url.rstrip("/"), client, held.secrets)
-
-
-def _only(held: Credentials) -> Any:
-    """A hook that leaves the plain headers and our own.
-
-    The `openai` package adds what the environment holds for OpenAI (organisation, project, custom
-    headers), which is nobody else's business.
-    """
-    own = {name.lower(): value for name, value in held.headers.items()}
-    own.setdefault("authorization", f"Bearer {held.key}")
-
-    async def keep(request: httpx2.Request) -> None:
-        for header in list(request.headers):
-            if header.lower() not in _PLAIN:
-                del request.headers[header]
-        request.headers.update(own)
-
-    return keep
-
-
-def _redacted(error: TeacherError, secrets: tuple[str, ...]) -> TeacherError:
-    text = str(error)
-    for secret in secrets:
-        # Shorter ones are no secrets but words ("eu"), which may stand in any text.
-        if len(secret) >= 4:
-            text = text.replace(secret, "[hidden]")
-    return type(error)(error.kind, text, *error.args[2:])
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from teachers import effective
 from teachers.choices import match_choice
 from teachers.config import OpenAITeacher
-from teachers.errors import ConfigError, TeacherError
+from teachers.errors import ConfigError, IgnoredError, TeacherError
 from teachers.protocol import Answer, Ask, Finish, TokenLogprob, Usage
 
 # Each of these has a setting of its own, or would break the cap or the store.
@@ -17,8 +18,38 @@ RESERVED = frozenset({
     "top_logprobs", "response_format",
 })  # fmt: skip
 
+_STRICT_WORDS = frozenset({
+    "type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf",
+    "description", "title", "minimum", "maximum", "multipleOf", "minItems", "maxItems",
+})  # fmt: skip
+
 # Servers write this where the true value lies below what they keep.
 LOWEST_LOGP = -9999.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """How a model wants to be asked."""
+
+    openai: bool = False
+    """OpenAI's own service."""
+    limited: str | None = None
+    """The name of the token limit, where the model's refusal told it."""
+    dropped: frozenset[str] = frozenset()
+    """Fields that the model refuses."""
+
+    @property
+    def limit_field(self) -> str:
+        """The name under which the token limit is sent."""
+        return self.limited or ("max_completion_tokens" if self.openai else "max_tokens")
+
+    def limited_by(self, name: str) -> "Wants":
+        """The same with another name of the token limit."""
+        return replace(self, limited=name)
+
+    def without(self, field: str) -> "Wants":
+        """The same without this field."""
+        return replace(self, dropped=self.dropped | {field})
 
 
 def check_params(config: OpenAITeacher) -> None:
@@ -32,9 +63,7 @@ def check_params(config: OpenAITeacher) -> None:
         )
 
 
-def request_body(
-    config: OpenAITeacher, ask: Ask, *, openai: bool, limit_field: str
-) -> dict[str, Any]:
+def request_body(config: OpenAITeacher, ask: Ask, wants: Wants) -> dict[str, Any]:
     """The fields to send, and no field that nobody asked for: strict servers refuse those."""
     body: dict[str, Any] = {"model": config.model}
     top = effective.top_logprobs(config, ask)
@@ -47,19 +76,43 @@ def request_body(
         body["prompt"] = effective.prompt(config, ask)
         if top:
             body["logprobs"] = top
-    body[limit_field if config.chat else "max_tokens"] = effective.max_tokens(config, ask)
+    body[wants.limit_field if config.chat else "max_tokens"] = effective.max_tokens(config, ask)
     # Other servers take a missing value from the model's own files; OpenAI's default is 1, and its
     # reasoning models refuse the field.
     for name in ("temperature", "top_p"):
         value = getattr(config, name)
-        if not openai or value != 1.0:
+        if not wants.openai or value != 1.0:
             body[name] = value
     if config.stop:
         body["stop"] = config.stop
     if ask.schema is not None:
-        described = {"name": "answer", "strict": False, "schema": ask.schema}
+        described = {"name": "answer", "strict": is_strict(ask.schema), "schema": ask.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": described}
+    for name in wants.dropped:
+        body.pop(name, None)
     return body | _params(config, ask)
+
+
+def is_strict(schema: Any) -> bool:
+    """Whether OpenAI's constrained decoding takes this schema: closed objects, all keys required.
+
+    Any other schema would be refused with `strict`; without it, it is a hint to the model.
+    """
+    if isinstance(schema, list):
+        return all(is_strict(part) for part in schema)
+    if not isinstance(schema, Mapping):
+        return True
+    if not schema.keys() <= _STRICT_WORDS:
+        return False
+    parts = schema.get("properties")
+    if schema.get("type") == "object" or parts is not None:
+        named = set(parts or {})
+        closed = schema.get("additionalProperties") is False
+        if not closed or set(schema.get("required") or ()) != named:
+            return False
+        if not all(is_strict(part) for part in (parts or {}).values()):
+            return False
+    return is_strict(schema.get("items")) and is_strict(schema.get("anyOf"))
 
 
 def _params(config: OpenAITeacher, ask: Ask) -> dict[str, Any]:
@@ -81,24 +134,19 @@ def read_answer(config: OpenAITeacher, ask: Ask, body: Any) -> Answer:
     message = choice.get("message") if config.chat else choice
     if not isinstance(message, Mapping):
         raise _garbage("an answer without a message")
-    text = (
-        _text(message.get("content") or message.get("refusal") or "")
-        if config.chat
-        else (_text(message.get("text") or ""))
-    )
+    text, reasoning = _parts(message, config.chat)
     logprobs = _logprobs(choice.get("logprobs"))
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
     answer = Answer(
         text=text,
         finish=_finish(choice.get("finish_reason")),
         usage=_usage(body.get("usage"), config, ask, text),
         model=_text(body.get("model") or config.model),
-        reasoning=_text(reasoning) if isinstance(reasoning, str) and reasoning else None,
+        reasoning=reasoning,
         logprobs=logprobs,
         choice_logp=None if logprobs is None else choice_logp(ask.choices or (), logprobs),
     )
     if logprobs is None and effective.top_logprobs(config, ask) and text:
-        raise TeacherError(
+        raise IgnoredError(
             "bad_request",
             "the server ignores logprobs: token probabilities were asked for and none came. "
             "Set the teacher's logprobs to 0 or use a server that gives them",
@@ -161,6 +209,21 @@ def _text(value: Any) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
+def _parts(message: Mapping[str, Any], chat: bool) -> tuple[str, str | None]:
+    """The answer and the reasoning before it, also where the server has left both in one text."""
+    if not chat:
+        return _text(message.get("text") or ""), None
+    text = _text(message.get("content") or message.get("refusal") or "")
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if isinstance(reasoning, str) and reasoning:
+        return text, _text(reasoning)
+    # Some chat templates write the opening mark themselves, so that only the closing one comes.
+    before, mark, after = text.partition("</think>")
+    if mark and (before.lstrip().startswith("<think>") or "<think>" not in before):
+        return after.lstrip(), before.strip().removeprefix("<think>").strip() or None
+    return text, None
+
+
 def _finish(reason: Any) -> Finish:
     return cast("Finish", reason) if reason in ("length", "content_filter") else "stop"
 
@@ -168,7 +231,7 @@ def _finish(reason: Any) -> Finish:
 def _usage(found: Any, config: OpenAITeacher, ask: Ask, text: str) -> Usage:
     """Tokens as the server counted them; where it counts none, the most that it can have been."""
     values = found if isinstance(found, Mapping) else {}
-    counts = (values.get("prompt_tokens"), values.get("completion_tokens"))
+    counts = (values.get("prompt_tokens"), _completion_tokens_of(values))
     bounds = (
         effective.input_bound(config, ask),
         min(effective.max_tokens(config, ask), len(text.encode()) + 1),
@@ -180,8 +243,20 @@ def _usage(found: Any, config: OpenAITeacher, ask: Ask, text: str) -> Usage:
     return Usage(*known)
 
 
+def _completion_tokens_of(usage: Mapping[str, Any]) -> Any:
+    """Output tokens, reasoning included: some servers count it in the total only."""
+    out = usage.get("completion_tokens")
+    total, given = usage.get("total_tokens"), usage.get("prompt_tokens")
+    if isinstance(out, int) and isinstance(total, int) and isinstance(given, int):
+        return max(out, total - given)
+    return out
+
+
 def _logprobs(found: Any) -> tuple[TokenLogprob, ...] | None:
-    """Token probabilities in the chat form or in the older one of raw completions."""
+    """Token probabilities in the chat form, or in the older one of raw completions.
+
+    llama.cpp and newer servers write the chat form for raw completions too.
+    """
     if not isinstance(found, Mapping):
         return None
     try:
@@ -195,7 +270,8 @@ def _logprobs(found: Any) -> tuple[TokenLogprob, ...] | None:
 
 
 def _chat_token(item: Mapping[str, Any]) -> TokenLogprob:
-    top = tuple((_text(one["token"]), _logp(one["logprob"])) for one in item["top_logprobs"] or ())
+    listed = item.get("top_logprobs") or ()
+    top = tuple((_text(one["token"]), _logp(one["logprob"])) for one in listed)
     return TokenLogprob(_text(item["token"]), _logp(item["logprob"]), top)
 
 

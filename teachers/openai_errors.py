@@ -1,13 +1,12 @@
-"""What a failed call means: exceptions of the `openai` package and its transports, by kind."""
+"""What a failed call means: refusals by status and body, broken connections by exception."""
 
+import asyncio
 import email.utils
 import json
 import re
 import time
 from collections.abc import Mapping
 from typing import Any
-
-import openai
 
 from teachers.errors import AuthError, FailureKind, TeacherError
 
@@ -18,25 +17,43 @@ _OVERFLOW = re.compile(
 _FILTER = re.compile(r"content.?filter|content.?policy|content management policy", re.I)
 _NO_CREDIT = re.compile(r"insufficient_quota|billing_hard_limit|credit balance", re.I)
 
+# By name: which HTTP package lies below is its client's business.
+_REFUSED = frozenset({"ConnectionRefusedError", "ClientConnectorError", "ConnectError", "gaierror"})
 
-def failure(exc: Exception, url: str) -> TeacherError:
-    """The failure that this exception stands for. Its text may still hold secrets: redact it."""
-    if isinstance(exc, openai.APIStatusError):
-        return _status(exc, url)
-    if isinstance(
-        exc, json.JSONDecodeError | UnicodeDecodeError | openai.APIResponseValidationError
-    ):
+
+def refusal(code: int, headers: Mapping[str, str], body: Any, url: str) -> TeacherError:
+    """The failure that a status other than 200 stands for. Its text may hold secrets: redact it.
+
+    `body` is the parsed JSON, or the text where it is none.
+    """
+    error = body.get("error", body) if isinstance(body, Mapping) else body
+    raw = json.dumps(error) if isinstance(error, Mapping) else str(error)
+    message = f"{url}: {code} {_said(error)}"
+    if code in (401, 403):
+        return AuthError(
+            "auth", f"{message}. The key was refused; check the variable that holds it"
+        )
+    if code == 402 or (code == 429 and _NO_CREDIT.search(raw)):
+        return AuthError("auth", f"{message}. No credit is left on this account")
+    return TeacherError(_kind(code, raw), message, retry_after_s(headers))
+
+
+def broken(exc: BaseException, url: str) -> TeacherError:
+    """The failure that an exception of the connection stands for."""
+    if isinstance(exc, ValueError):
         return TeacherError(
             "network", f"{url}: the answer is broken off or no JSON", None, None, True
         )
-    if isinstance(exc, TimeoutError):
-        return TeacherError("timeout", f"{url}: no answer in time; the limit is timeout_s")
     causes = _causes(exc)
-    root = causes[-1]
-    shown = f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
     if any(_is_refused(cause) for cause in causes):
-        return TeacherError("network", f"{url}: no connection ({shown}). Is the server running?")
-    return TeacherError("network", f"{url}: the connection broke ({shown})", None, None, True)
+        return TeacherError(
+            "network", f"{url}: no connection ({_shown(causes)}). Is the server running?"
+        )
+    if isinstance(exc, TimeoutError | asyncio.TimeoutError):
+        return TeacherError("timeout", f"{url}: no answer in time; the limit is timeout_s")
+    return TeacherError(
+        "network", f"{url}: the connection broke ({_shown(causes)})", None, None, True
+    )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -59,17 +76,14 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, moment.timestamp() - time.time())
 
 
-def _status(exc: openai.APIStatusError, url: str) -> TeacherError:
-    code, said = exc.status_code, _said(exc)
-    wait = retry_after_s(exc.response.headers)
-    message = f"{url}: {code} {said}"
-    if code in (401, 403):
-        return AuthError(
-            "auth", f"{message}. The key was refused; check the variable that holds it"
-        )
-    if code == 402 or (code == 429 and _NO_CREDIT.search(_raw(exc))):
-        return AuthError("auth", f"{message}. No credit is left on this account")
-    return TeacherError(_kind(code, _raw(exc)), message, wait)
+def redacted(error: TeacherError, secrets: tuple[str, ...]) -> TeacherError:
+    """The same failure without the secrets that a server may repeat in its text."""
+    text = str(error)
+    for secret in secrets:
+        # Shorter ones are no secrets but words ("eu"), which may stand in any text.
+        if len(secret) >= 4:
+            text = text.replace(secret, "[hidden]")
+    return type(error)(error.kind, text, *error.args[2:])
 
 
 def _kind(code: int, text: str) -> FailureKind:
@@ -86,26 +100,26 @@ def _kind(code: int, text: str) -> FailureKind:
     return "bad_request"
 
 
-def _raw(exc: openai.APIStatusError) -> str:
-    return f"{exc.code or ''} {exc.type or ''} {exc.message}"
-
-
-def _said(exc: openai.APIStatusError) -> str:
+def _said(error: Any) -> str:
     """The server's own words, one line of at most 300 characters."""
-    body: Any = exc.body
-    text = body.get("message") if isinstance(body, Mapping) else None
-    return " ".join(str(text or exc.message).split())[:300]
+    text = error
+    if isinstance(error, Mapping):
+        text = error.get("message") or error.get("detail") or json.dumps(error)
+    return " ".join(str(text or "").split())[:300]
 
 
 def _causes(exc: BaseException) -> list[BaseException]:
-    """The exception and what it came from: the aiohttp transport calls a lost one a time-out."""
+    """The exception and what it came from: some transports call a lost connection a time-out."""
     found = [exc]
     while (cause := found[-1].__cause__ or found[-1].__context__) is not None:
         found.append(cause)
     return found
 
 
+def _shown(causes: list[BaseException]) -> str:
+    root = causes[-1]
+    return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
+
+
 def _is_refused(exc: BaseException) -> bool:
-    # By name: which HTTP package lies below is decided when the client is built.
-    names = {"ConnectionRefusedError", "ClientConnectorError", "ConnectError", "gaierror"}
-    return not names.isdisjoint(kind.__name__ for kind in type(exc).__mro__)
+    return not _REFUSED.isdisjoint(kind.__name__ for kind in type(exc).__mro__)

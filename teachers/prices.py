@@ -11,6 +11,8 @@ import yaml
 from teachers.config import Price, TeacherConfig
 from teachers.credentials import is_openai, urls_of
 
+PRICE_SHARE = 0.5
+"""What a batch costs of the online price. Source: OpenAI's Batch API guide."""
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from teachers.batch_tables import BATCHES
 from teachers.config import TeacherConfig
 from teachers.errors import FailureKind
 from teachers.protocol import Answer, Finish, TokenLogprob, Usage
@@ -60,7 +61,7 @@ class Store:
     """The answers in one SQLite file, which several processes may share."""
 
     def __init__(self, path: str | Path) -> None:
-        self._writer = Writer(path, _SCHEMA)
+        self._writer = Writer(path, _SCHEMA + BATCHES)
         self.path = self._writer.path
 
     def get(self, key: str) -> Record | None:
@@ -72,6 +73,16 @@ class Store:
         """Keep this record and return, after the commit, the one that stands under the key."""
         await self._writer.write(_PUT, _row(key, config, record))
         return self.get(key) or record
+
+    def in_batch(self, key: str) -> bool:
+        """Whether this key was sent in a batch whose end nobody has read yet."""
+        sql = "SELECT 1 FROM batch_items WHERE key = ? AND taken = 0"
+        return bool(self._writer.rows(sql, (key,)))
+
+    @property
+    def writer(self) -> Writer:
+        """The file, for the tables of `teachers.batch_store` that lie in it."""
+        return self._writer
 
     def counts(self) -> Mapping[str, int]:
         """How many keys have an answer ("answer") and how many a failure of each kind."""

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ SHARED_MEMORY_BYTES = 32_768
 MOST_PER_COMMIT = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Write:
+    """One statement; its end is told to `done`, or to nobody."""
+
     sql: str
     values: Sequence[Any]
-    done: "Future[None]"
-    watched: bool = True
+    done: "Future[None] | asyncio.Future[None] | None"
+    loop: asyncio.AbstractEventLoop | None = None
+    problem: StorageError | None = None
 
 
 class Writer:
@@ -72,18 +75,28 @@ class Writer:
 
     def submit(self, sql: str, values: Sequence[Any]) -> "Future[None]":
         """Queue one statement; the future is done when it is committed."""
-        if self._closed:
-            raise StorageError(f"{self.path} was closed already")
         done: Future[None] = Future()
-        self._queue.put(_Write(sql, values, done))
+        self._put(_Write(sql, values, done))
         return done
 
-    async def write(self, sql: str, values: Sequence[Any]) -> None:
-        """Run one statement and return after its commit.
+    def send(self, sql: str, values: Sequence[Any]) -> None:
+        """Queue one statement that nobody waits for."""
+        self._put(_Write(sql, values, None))
 
-        Raises: StorageError when the file cannot be written.
+    def write(self, sql: str, values: Sequence[Any]) -> "asyncio.Future[None]":
+        """Queue one statement; the future, of the running loop, is done after its commit.
+
+        Raises: StorageError, from the future, when the file cannot be written.
         """
-        await asyncio.wrap_future(self.submit(sql, values))
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._put(_Write(sql, values, done, loop))
+        return done
+
+    def _put(self, item: _Write) -> None:
+        if self._closed:
+            raise StorageError(f"{self.path} was closed already")
+        self._queue.put(item)
 
     def close(self) -> None:
         """Commit what is queued and close the file."""
@@ -102,9 +115,10 @@ class Writer:
             taken = self._next_batch()
             open_ = None not in taken
             # A write whose waiter was cancelled is made all the same: it records money.
-            batch = [_watched(item) for item in taken if item is not None]
+            batch = [item for item in taken if item is not None]
             if batch:
                 self._settle(batch)
+                _report(batch)
 
     def _next_batch(self) -> list[_Write | None]:
         batch = [self._queue.get()]
@@ -124,10 +138,7 @@ class Writer:
                 for item in batch:
                     self._settle([item])
                 return
-            _report(batch[0], storage_error(self.path, exc))
-        else:
-            for item in batch:
-                _report(item, None)
+            batch[0].problem = storage_error(self.path, exc)
 
     def _commit(self, batch: list[_Write]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -210,16 +221,29 @@ def _patiently(act: Any) -> None:
             return
 
 
-def _watched(item: _Write) -> _Write:
-    if item.done.set_running_or_notify_cancel():
-        return item
-    return _Write(item.sql, item.values, item.done, watched=False)
+def _report(batch: list[_Write]) -> None:
+    """Tell every waiter; those of one event loop are woken together, which is far cheaper."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
+    for item in batch:
+        if item.loop is not None:
+            loops.setdefault(item.loop, []).append(item)
+        elif isinstance(item.done, Future) and item.done.set_running_or_notify_cancel():
+            _finish(item)
+    for loop, items in loops.items():
+        # A loop that was closed meanwhile has nobody left who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_finish_all, items)
 
 
-def _report(item: _Write, problem: StorageError | None) -> None:
-    if not item.watched:
-        return
-    if problem is None:
+def _finish_all(items: list[_Write]) -> None:
+    for item in items:
+        if item.done is not None and not item.done.done():
+            _finish(item)
+
+
+def _finish(item: _Write) -> None:
+    assert item.done is not None
+    if item.problem is None:
         item.done.set_result(None)
     else:
-        item.done.set_exception(problem)
+        item.done.set_exception(item.problem)

@@ -31,10 +31,10 @@ def test_pause_holds_everybody():
     """A pause stops asks that were already admitted to waiting."""
 
     async def main():
-        limits = Limits(None, None)
+        limits = Limits(16)
         limits.pause(0.05)
         start = time.monotonic()
-        await asyncio.gather(*(limits.admit(1) for _ in range(10)))
+        await asyncio.gather(*(limits.admit(1, 0) for _ in range(10)))
         return time.monotonic() - start
 
     assert 0.05 <= asyncio.run(main()) < 0.5

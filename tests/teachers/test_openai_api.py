@@ -55,11 +55,11 @@ def test_own_address_ignores_another_base_url_in_the_environment(monkeypatch):
     async def main():
         config = OpenAITeacher(kind="openai", model="m")
         adapter = OpenAIAdapter(config, "t", environ={"OPENAI_API_KEY": "sk-x"})
-        url = str(adapter._endpoints()[0].client.base_url)
+        url = adapter._endpoints.all[0].connections.url
         await adapter.close()
         return url
 
-    assert asyncio.run(main()) == "https://api.openai.com/v1/"
+    assert asyncio.run(main()) == "https://api.openai.com/v1"
 
 
 def test_missing_key_is_found_before_anything_is_sent():

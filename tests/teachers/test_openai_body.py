@@ -3,15 +3,15 @@ import math
 import pytest
 
 from teachers import Ask, ConfigError, Message, OpenAITeacher, TeacherError, TokenLogprob, user
-from teachers.openai_body import check_params, choice_logp, read_answer, request_body
+from teachers.openai_body import Wants, check_params, choice_logp, read_answer, request_body
 
 CHAT = OpenAITeacher(kind="openai", model="m", base_url="http://h/v1")
 RAW = CHAT.model_copy(update={"chat": False})
 ASK = Ask(messages=user("hi"))
 
 
-def body(config, ask, *, openai=False, limit_field="max_tokens"):
-    return request_body(config, ask, openai=openai, limit_field=limit_field)
+def body(config, ask, *, openai=False, limited=None):
+    return request_body(config, ask, Wants(openai=openai, limited=limited))
 
 
 def answered(text="yes", **more):
@@ -28,7 +28,7 @@ def test_nothing_is_sent_that_nobody_asked_for():
         "temperature": 1.0,
         "top_p": 1.0,
     }
-    own = body(CHAT, ASK, openai=True, limit_field="max_completion_tokens")
+    own = body(CHAT, ASK, openai=True, limited="max_completion_tokens")
     assert set(own) == {"model", "messages", "max_completion_tokens"}
 
 
