@@ -41,7 +41,7 @@ def test_a_dataset_is_made_without_torch(project, tmp_path):
             code += f"with contextlib.suppress(SystemExit): main([{name!r}, 'recipe.yaml'])\n"
         found = imported(project, code, tmp_path)
     assert (tmp_path / "runs/tiny/dataset/train.jsonl").is_file()
-    assert found == ["openai", "pyarrow"]
+    assert found == ["pyarrow"]
 
 
 def test_python_m_distill(project, tmp_path):
