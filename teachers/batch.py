@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from teachers import effective
-from teachers.batch_runner import MOST_REQUESTS, BatchRunner, Queued
+from teachers.batch_runner import MOST_REQUESTS, QUIET_S, BatchRunner, Queued
 from teachers.batch_tables import BatchTables
 from teachers.config import OpenAITeacher
 from teachers.credentials import credentials, urls_of
@@ -77,7 +77,7 @@ class BatchDesk:
         before = -1
         while before != len(waiting) < MOST_REQUESTS:
             before = len(waiting)
-            await asyncio.sleep(self._quick_s / 2)
+            await asyncio.sleep(max(QUIET_S, self._quick_s / 2))
         self._gathering = None
         decided.set_result(len(waiting) >= AUTO_REQUESTS)
 

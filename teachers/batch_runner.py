@@ -20,6 +20,8 @@ MOST_BYTES = 190_000_000
 """OpenAI takes 50,000 requests and 200 MB a file."""
 POLL_S = 60.0
 """The longest pause between two looks; the first ones are shorter."""
+QUIET_S = 0.05
+"""So long without a further ask ends the gathering."""
 TELL_S = 600.0
 """A batch's state is told when it changes, and this often."""
 TRIES = 6
@@ -142,7 +144,7 @@ class BatchRunner:
         before = -1
         while before != len(self._queue) < MOST_REQUESTS:
             before = len(self._queue)
-            await asyncio.sleep(self._quick_s / 2)
+            await asyncio.sleep(max(QUIET_S, self._quick_s / 2))
 
     async def _rest(self, seconds: float) -> None:
         try:

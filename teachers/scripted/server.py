@@ -8,13 +8,14 @@ import asyncio
 import hmac
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from teachers.config import ScriptedTeacher
 from teachers.protocol import Answer, Ask, Message, TokenLogprob
+from teachers.scripted.batches import Batches, BatchFaults
 from teachers.scripted.rules import draws, raw_answer
 
 _ERRORS = {429: "rate limit reached, try again later", 500: "the server had an error"}
@@ -33,6 +34,7 @@ class Faults:
     """False ignores requests for log-probabilities, as some servers do."""
     key: str | None = None
     """With a key, requests without it get 401."""
+    batches: BatchFaults = field(default_factory=BatchFaults)
 
 
 class BadRequest(ValueError):
@@ -47,12 +49,14 @@ class Server:
         self._faults = faults
         self._seen: Counter[str] = Counter()
         self.stats: Counter[str] = Counter()
+        self._batches = Batches(self._answered, faults.batches, self.stats)
 
     def application(self) -> web.Application:
         """The routes, ready to be served."""
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._complete)
+        self._batches.add_routes(app)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", self._health)
         app.router.add_get("/stats", self._stats)
@@ -93,12 +97,23 @@ class Server:
             return self._refuse(code, "error", _ERRORS.get(code, "an error asked for by the test"))
         if luck.share(f"garbage {nth}") < self._faults.garbage_rate:
             return self._garble(request, luck.pick(f"garbage kind {nth}", range(4)))
+        return web.json_response(self._spoken(body, ask, luck.seed, chat))
+
+    def _spoken(self, body: Any, ask: Ask, seed: str, chat: bool) -> dict[str, Any]:
         asked = self._config.model_copy(update=_settings(body))
         answer, outcome = raw_answer(asked, ask)
         self.stats[outcome] += 1
         self.stats["input_tokens"] += answer.usage.input_tokens
         self.stats["output_tokens"] += answer.usage.output_tokens
-        return web.json_response(_body(answer, luck.seed[:24], chat))
+        return _body(answer, seed[:24], chat)
+
+    def _answered(self, body: Any, chat: bool) -> tuple[int, Any]:
+        """The status and body of one request of a batch."""
+        try:
+            ask = _ask(body, chat, logprobs=self._faults.logprobs)
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            return 400, {"error": {"message": f"{type(exc).__name__}: {exc}"}}
+        return 200, self._spoken(body, ask, draws(ask).seed, chat)
 
     def _known(self, request: web.Request) -> bool:
         if self._faults.key is None:

@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from teachers import Ask, OpenAITeacher, ScriptedTeacher, user
+from teachers import (
+    Ask,
+    Gateway,
+    OpenAITeacher,
+    ScriptedTeacher,
+    Store,
+    TeacherError,
+    build_adapter,
+    user,
+)
 from teachers.scripted.server import Faults, Server
 
 
@@ -91,3 +100,34 @@ def gather():
         return await asyncio.gather(*(teacher.ask(ask) for ask in asks), return_exceptions=True)
 
     return ask_all
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty store."""
+    opened = Store(tmp_path / "store.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def gateway(store):
+    """A teacher behind its gateway, with the store and quick retries."""
+
+    def make(config, budget=None, **more):
+        adapter = build_adapter(config, "t")
+        return Gateway(
+            adapter, config, name="t", store=store, budget=budget, backoff_s=0.002, **more
+        )
+
+    return make
+
+
+@pytest.fixture
+def kind_of():
+    """The kind of a failure, else the name of what came."""
+
+    def kind(error):
+        return error.kind if isinstance(error, TeacherError) else type(error).__name__
+
+    return kind
