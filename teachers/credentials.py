@@ -67,6 +67,14 @@ def env_names(config: TeacherConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def account_of(config: TeacherConfig) -> tuple[str, ...] | None:
+    """Whose limits count this teacher's requests: addresses, key and model; None: nobody's."""
+    if not isinstance(config, OpenAITeacher):
+        return None
+    urls = urls_of(config)
+    return (*urls, *env_names(config), config.model)
+
+
 def missing_keys(config: TeacherConfig, environ: Mapping[str, str]) -> tuple[str, ...]:
     """The environment variables that this teacher needs and that are absent or empty."""
     return tuple(name for name in env_names(config) if not environ.get(name, "").strip())

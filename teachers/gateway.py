@@ -275,7 +275,12 @@ class Gateway:
     async def _send(self, ask: Ask) -> Answer:
         try:
             answer = await self._adapter.ask(ask)
-        except (TeacherError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            raise
+        except TeacherError as exc:
+            # Before this place is given to the next ask.
+            if isinstance(exc, AuthError | IgnoredError):
+                self._stopped = exc
             raise
         except Exception as exc:
             if self._config.kind != "custom":

@@ -26,6 +26,8 @@ Sift = Callable[[list[Row]], Awaitable[list[Row]]]
 POLL_S = 0.2
 """How often `stop` is asked while teachers are slow."""
 LEAST_IN_FLIGHT = 32
+BATCH_IN_FLIGHT = 20_000
+"""Where a teacher is asked by batch: a batch holds what waits at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,5 +245,7 @@ def _shortfall(
 
 def _in_flight(recipe: Recipe) -> int:
     """Candidates in flight: enough to keep every teacher busy, few enough to bound memory."""
+    if any(getattr(teacher, "mode", "online") != "online" for teacher in recipe.teachers.values()):
+        return BATCH_IN_FLIGHT
     widest = max((teacher.concurrency for teacher in recipe.teachers.values()), default=0)
     return max(LEAST_IN_FLIGHT, 4 * widest)

@@ -6,7 +6,6 @@ from distill.recipe.findings import Findings
 from distill.recipe.schema import Evaluate, Recipe
 from distill.recipe.student import Student
 from distill.recipe.training import SparseSignal, Train
-from teachers.config import LocalTeacher, OpenAITeacher
 
 BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
@@ -27,7 +26,6 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
-    yield from _teachers(recipe)
     if recipe.review is not None:
         yield "review", "review", None
     yield from _student(recipe.student)
@@ -39,14 +37,6 @@ def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
         yield "export.formats", "gguf", "safetensors"
     if recipe.run.engine == "ray":
         yield "run.engine", "the engine ray", "local"
-
-
-def _teachers(recipe: Recipe) -> Iterator[Unbuilt]:
-    for name, config in recipe.teachers.items():
-        if isinstance(config, OpenAITeacher) and config.mode != "online":
-            yield f"teachers.{name}.mode", f"the mode {config.mode}", "online"
-        if isinstance(config, LocalTeacher) and config.quantize:
-            yield f"teachers.{name}.quantize", f"quantize {config.quantize}", None
 
 
 def _student(student: Student | None) -> Iterator[Unbuilt]:

@@ -37,7 +37,7 @@ class CheckReport:
     notes: list[str]
     """Worth knowing, nothing wrong."""
     missing_keys: list[Problem]
-    """Environment variables that teachers need and that are not set: exit 3."""
+    """Environment variables and packages that teachers need and that are missing: exit 3."""
 
 
 def check(

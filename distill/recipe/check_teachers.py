@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from distill.errors import RecipeError
@@ -33,6 +34,10 @@ def check_teachers(recipe: Recipe, environ: Mapping[str, str], findings: Finding
             )
         if isinstance(config, LocalTeacher) and config.recipe is not None:
             _trained(recipe, name, config.recipe, findings)
+        if isinstance(config, LocalTeacher) and config.quantize and not find_spec("bitsandbytes"):
+            fix = "Type: pip install 'distill-kit[quant]'"
+            at, found = f"teachers.{name}.quantize", "4-bit weights need bitsandbytes"
+            findings.missing_keys.append(findings.problem(at, found, None, fix))
         if isinstance(config, LocalTeacher) and missing_folder(recipe, config.model or ""):
             findings.add(f"teachers.{name}.model", f"no folder {config.model!r}")
 
@@ -69,6 +74,9 @@ def _keys(name: str, config: OpenAITeacher, environ: Mapping[str, str], findings
     except ConfigError as error:
         findings.add(f"{key}.base_url", str(error))
         return
+    if config.mode != "online" and len(urls_of(config)) > 1:
+        fix = "Give one base_url, or mode: online."
+        findings.add(f"{key}.mode", f"mode {config.mode} takes one address, not a pool", None, fix)
     for variable in missing_keys(config, environ):
         at = f"{key}.api_key_env" if variable == config.api_key_env else key
         fix = f"Type: export {variable}=..."

@@ -46,8 +46,8 @@ FORMAT = 1
 """Raise it when a stage's output for the same key would change."""
 
 TRANSPORT = {
-    "concurrency", "rpm", "tpm", "price", "timeout_s", "mode", "base_url", "api_key_env",
-    "headers_env", "latency_s", "device_map",
+    "concurrency", "rpm", "tpm", "price", "timeout_s", "mode", "batch_tokens",
+    "base_url", "api_key_env", "headers_env", "latency_s", "device_map",
 }  # fmt: skip
 
 

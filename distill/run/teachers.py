@@ -6,13 +6,17 @@ from types import TracebackType
 from typing import Self
 
 from distill.errors import PrerequisiteError, Problem, RecipeError, RunError
+from distill.progress import Listener, Progress, silent
 from distill.recipe.schema import Recipe
 from distill.run.fingerprint import model_fingerprint
+from distill.run.ledger import record
 from teachers.budget import Budget, Caps
 from teachers.build import build_adapter
 from teachers.config import LocalTeacher, TeacherConfig
+from teachers.credentials import account_of
 from teachers.errors import ConfigError, MissingPackage, StorageError
 from teachers.gateway import Gateway
+from teachers.limits import Limits
 from teachers.protocol import Teacher
 from teachers.store import Store
 
@@ -23,7 +27,8 @@ class TeacherPool(Mapping[str, Teacher]):
     """The run's teachers, each built when it is first asked for.
 
     `sources` maps the name of a local teacher to the folder or hub id that it is loaded from.
-    `retry_failed` asks again where an earlier answer could not be used.
+    `retry_failed` asks again where an earlier answer could not be used. `listen` hears what a user
+    should know of a teacher (the ledger keeps it).
     """
 
     def __init__(
@@ -33,8 +38,12 @@ class TeacherPool(Mapping[str, Teacher]):
         sources: Mapping[str, str],
         *,
         retry_failed: bool = False,
+        listen: Listener = silent,
     ) -> None:
         self._recipe = recipe
+        self._ledger = ledger
+        self._listen = listen
+        self._limits: dict[tuple[str, ...], Limits] = {}
         self._retry_failed = retry_failed
         self._sources = sources
         self._gateways: dict[str, Gateway] = {}
@@ -70,6 +79,8 @@ class TeacherPool(Mapping[str, Teacher]):
                 name=name,
                 store=self.store,
                 budget=self.budget,
+                limits=self._limits_of(config),
+                tell=self._tell,
                 retry_failed=self._retry_failed,
             )
         except MissingPackage as error:
@@ -77,6 +88,22 @@ class TeacherPool(Mapping[str, Teacher]):
         except ConfigError as error:
             problem = Problem(found=str(error), file=self._recipe._source, key=f"teachers.{name}")
             raise RecipeError(str(problem), [problem]) from error
+
+    def _limits_of(self, config: TeacherConfig) -> Limits | None:
+        """One pace for all teachers that share an account and a model."""
+        if (account := account_of(config)) is None:
+            return None
+        if account not in self._limits:
+            sharing = [one for one in self._recipe.teachers.values() if account_of(one) == account]
+            rpm = min((one.rpm for one in sharing if one.rpm), default=None)
+            tpm = next((one.tpm for one in sharing if one.tpm), None)
+            most = max(one.concurrency for one in sharing)
+            self._limits[account] = Limits(most, rpm, tpm)
+        return self._limits[account]
+
+    def _tell(self, note: str) -> None:
+        self._listen(Progress("teachers", 0, note=note))
+        record(self._ledger, None, "note", {"note": note})
 
     def _keyed(self, name: str, config: TeacherConfig) -> TeacherConfig:
         """A local teacher is known by its weights, not by the folder that they lie in."""

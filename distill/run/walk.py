@@ -129,7 +129,9 @@ def run_recipe(
             listen,
             lambda made, where: run_recipe(made, run_dir=where, listen=listen),
         )
-        pool = TeacherPool(recipe, directory.ledger, sources, retry_failed=retry_failed)
+        pool = TeacherPool(
+            recipe, directory.ledger, sources, retry_failed=retry_failed, listen=listen
+        )
         with pool as teachers, asyncio.Runner() as runner:
             context = Context(
                 recipe, directory, teachers, sources, runner, listen, processes, hostfile

@@ -34,6 +34,8 @@ class Faults:
     """False ignores requests for log-probabilities, as some servers do."""
     key: str | None = None
     """With a key, requests without it get 401."""
+    echoes_key: bool = False
+    """The 401 repeats the key and all headers that came, as some servers do."""
     batches: BatchFaults = field(default_factory=BatchFaults)
 
 
@@ -81,7 +83,8 @@ class Server:
     async def _serve(self, request: web.Request, *, chat: bool) -> web.StreamResponse:
         self.stats["requests"] += 1
         if not self._known(request):
-            return self._refuse(401, "invalid_api_key", "Incorrect API key provided")
+            echo = f": {list(request.headers.items())}" if self._faults.echoes_key else ""
+            return self._refuse(401, "invalid_api_key", f"Incorrect API key provided{echo}")
         try:
             body = await request.json()
             ask = _ask(body, chat, logprobs=self._faults.logprobs)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +154,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
         ("evaluate:", "export: {formats: [gguf]}\nevaluate:", "export.formats"),
         ("evaluate:", "run: {engine: ray}\nevaluate:", "run.engine"),
         ("evaluate:", "review: {rows: 3}\nevaluate:", "review"),
-        (
-            "kind: scripted",
-            "kind: openai, model: m, base_url: 'http://h/v1', mode: batch",
-            "teachers.big.mode",
-        ),
     ],
 )
 def test_not_built_yet(write: Write, old: str, new: str, key: str) -> None:
@@ -166,6 +162,27 @@ def test_not_built_yet(write: Write, old: str, new: str, key: str) -> None:
         problem for problem in found(write(TRAIN, (old, new))) if "not built yet" in problem.found
     ]
     assert [problem.key for problem in hits] == [key]
+
+
+def test_batches_take_one_address(write: Write) -> None:
+    """A pool of addresses cannot be asked by batch; one address can."""
+    for url, keys in (
+        ("http://h/v1", []),
+        ("['http://h/v1', 'http://i/v1']", ["teachers.big.mode"]),
+    ):
+        batch = f"kind: openai, model: m, base_url: {url}, mode: batch"
+        problems = found(write(TRAIN, ("kind: scripted", batch)))
+        assert [p.key for p in problems if "address" in p.found] == keys
+
+
+def test_four_bits_need_their_package(write: Write) -> None:
+    """`quantize` without bitsandbytes is a missing package with the line to type."""
+    quantized = ("{kind: scripted}", "{kind: local, model: some/hub, quantize: 4bit}")
+    report = check(load_recipe(write(quantized)), {})
+    if find_spec("bitsandbytes") is None:
+        assert "pip install 'distill-kit[quant]'" in str(report.missing_keys[0])
+    else:
+        assert report.missing_keys == []
 
 
 def test_signal_needs_one_local_teacher_of_the_same_vocabulary(write: Write) -> None:
