@@ -180,13 +180,16 @@ class Budget:
         """End a reservation at once, where nothing can be awaited: as spent, or given back."""
         self._finish(reservation, "unknown" if billed else "refunded", None)
 
-    def stored(self, *, key: str, teacher: str, usage: Usage) -> None:
+    async def stored(self, *, key: str, teacher: str, usage: Usage) -> None:
         """Count an answer that came from the store and cost nothing."""
         call = Reservation(
             uuid.uuid4().hex, key, teacher, None, usage.input_tokens, usage.output_tokens
         )
         self._count(teacher, _Sum(stored=1))
-        self._writer.send(_INSERT, _row(call, "stored"))
+        if self._writer.is_behind:
+            await self._writer.write(_INSERT, _row(call, "stored"))
+        else:
+            self._writer.send(_INSERT, _row(call, "stored"))
 
     def totals(self) -> Totals:
         """What was spent so far, reservations not counted."""

@@ -38,6 +38,10 @@ def top_logprobs(config: TeacherConfig, ask: Ask) -> int:
 def input_bound(config: TeacherConfig, ask: Ask) -> int:
     """An upper bound on the input tokens: a tokenizer makes at most one token of a byte."""
     turns = messages(config, ask)
-    text = sum(len(turn.content.encode("utf-8", "surrogatepass")) for turn in turns)
+    text = sum(_bytes(turn.content) for turn in turns)
     schema = 0 if ask.schema is None else TOKENS_PER_ASK + len(repr(ask.schema).encode())
     return text + schema + TOKENS_PER_ASK + TOKENS_PER_MESSAGE * len(turns)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

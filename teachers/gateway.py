@@ -135,7 +135,7 @@ class Gateway:
         known = look_up(self._store, self._keys, ask, key, self._attempts(), self._retry_failed)
         if known.answer is not None:
             await self._served.before_reuse(known.answer)
-            return self._free(key, known.answer)
+            return await self._free(key, known.answer)
         if known.over and known.last is not None and known.last.failure is not None:
             raise TeacherError(known.last.failure, known.last.message or known.last.failure)
         self._stop_if_refused(ask)
@@ -149,7 +149,7 @@ class Gateway:
             # Stopped before anything was sent: nothing is lost by giving up.
             if not flight.waiting and not flight.sent:
                 flight.task.cancel()
-        return self._free(key, answer) if joined else answer
+        return await self._free(key, answer) if joined else answer
 
     async def close(self) -> None:
         """Wait a moment for calls in flight, then give back what the adapter holds."""
@@ -189,9 +189,9 @@ class Gateway:
         hopeless = getattr(self._config, "chat", None) is False and not self._config.temperature
         return 1 if hopeless else 1 + REASKS
 
-    def _free(self, key: str, answer: Answer) -> Answer:
+    async def _free(self, key: str, answer: Answer) -> Answer:
         if self._budget is not None:
-            self._budget.stored(key=key, teacher=self._name, usage=answer.usage)
+            await self._budget.stored(key=key, teacher=self._name, usage=answer.usage)
         return replace(answer, stored=True, cost_usd=0.0)
 
     def _board(self, ask: Ask, first: str, known: Known) -> tuple[_Flight, bool]:
@@ -200,7 +200,7 @@ class Gateway:
         if (found := self._flights.get(key)) is not None:
             return found, True
         flight = self._flights[key] = _Flight()
-        flight.task = asyncio.create_task(self._answer(ask, known, flight))
+        flight.task = asyncio.create_task(self._answer(ask, first, known, flight))
 
         def landed(task: "asyncio.Task[Answer]") -> None:
             self._flights.pop(key, None)
@@ -210,7 +210,7 @@ class Gateway:
         flight.task.add_done_callback(landed)
         return flight, False
 
-    async def _answer(self, ask: Ask, known: Known, flight: _Flight) -> Answer:
+    async def _answer(self, ask: Ask, first: str, known: Known, flight: _Flight) -> Answer:
         """A usable answer, after corrective re-asks where the first could not be used."""
         last, attempts = known.last, self._attempts()
         for attempt in range(known.attempt, attempts):
@@ -218,7 +218,8 @@ class Gateway:
             if last is not None and last.answer is not None and _is_chat(self._config):
                 asked = corrected(ask, last.answer.text, last.message or "")
             try:
-                return await self._fetch(asked, self._keys.key(ask, attempt), flight)
+                key = self._keys.key(ask, attempt) if attempt else first
+                return await self._fetch(asked, key, flight)
             except TeacherError as exc:
                 if exc.kind not in ("parse", "schema") or attempt + 1 == attempts:
                     raise

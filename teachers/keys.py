@@ -51,11 +51,14 @@ def canonical(value: Any) -> Any:
     return value
 
 
+# ASCII escapes keep lone surrogates, which UTF-8 refuses, in a well-defined form.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
+
+
 def _json(value: Any) -> str:
-    # ASCII escapes keep lone surrogates, which UTF-8 refuses, in a well-defined form.
-    return json.dumps(
-        canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return "null" if value is None else _ENCODER.encode(canonical(value))
 
 
 class Keys:
@@ -76,9 +79,7 @@ class Keys:
             "attempt": attempt,
             "format": KEY_FORMAT,
             "max_tokens": effective.max_tokens(self._config, ask),
-            "messages": json.dumps(
-                [[turn.role, turn.content] for turn in ask.messages], separators=(",", ":")
-            ),
+            "messages": _ENCODER.encode([[turn.role, turn.content] for turn in ask.messages]),
             "sample": ask.sample,
             "schema": _json(ask.schema),
             "settings": self._settings,

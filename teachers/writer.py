@@ -93,6 +93,11 @@ class Writer:
         self._put(_Write(sql, values, done, loop))
         return done
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is queued that who writes more should wait, lest memory grow."""
+        return self._queue.qsize() > 2 * MOST_PER_COMMIT
+
     def _put(self, item: _Write) -> None:
         if self._closed:
             raise StorageError(f"{self.path} was closed already")

@@ -131,3 +131,27 @@ def kind_of():
         return error.kind if isinstance(error, TeacherError) else type(error).__name__
 
     return kind
+
+
+@pytest.fixture
+def serve_model(reply):
+    """A context manager: a server that reports this model in its answers, and lists it if asked."""
+
+    @asynccontextmanager
+    async def start(model: str, *, lists: bool):
+        async def answered(_: web.Request) -> web.Response:
+            usage = {"prompt_tokens": 5, "completion_tokens": 2}
+            choice = {"message": {"content": "hello"}, "finish_reason": "stop"}
+            return web.json_response({"model": model, "choices": [choice], "usage": usage})
+
+        async def listed(_: web.Request) -> web.Response:
+            return web.json_response({"data": [{"id": model}]})
+
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", answered)
+        if lists:
+            app.router.add_get("/v1/models", listed)
+        async with _started(app) as url:
+            yield url
+
+    return start

@@ -106,7 +106,7 @@ def test_totals_by_teacher_and_stored(tmp_path):
                 key="k", teacher=teacher, price=price, input_tokens=9, output_tokens=9
             )
             await budget.settle(held, Usage(1, 2))
-        budget.stored(key="k", teacher="a", usage=Usage(1, 2))
+        await budget.stored(key="k", teacher="a", usage=Usage(1, 2))
         before = budget.totals()
         budget.close()
         return before

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import random
 
 import pytest
 
@@ -55,3 +56,67 @@ def test_missing_price_costs_none(scripted_server, question, gateway):
             return answer.cost_usd
 
     assert asyncio.run(main()) is None
+
+
+@pytest.mark.parametrize("caps", [Caps(usd=0.01), Caps(tokens=10_000)])
+def test_cap_holds_against_answers_of_any_length(
+    handled, reply, openai_config, gateway, question, gather, tmp_path, caps
+):
+    """200 in flight, answers from empty to the limit in any order: the cap is never passed."""
+    luck = random.Random(5)
+    served = []
+
+    async def handle(request):
+        body = await request.json()
+        out = luck.choice([1, 2, body["max_tokens"] // 2, body["max_tokens"], body["max_tokens"]])
+        tokens = (len(body["messages"][0]["content"]), out)
+        await asyncio.sleep(luck.random() * 0.02)
+        served.append(sum(tokens))
+        return reply(tokens=tokens)
+
+    async def main():
+        async with handled(handle) as url:
+            price = Price(input=1, output=1)
+            config = openai_config(url, price=price, concurrency=200, max_tokens=100)
+            budget = Budget(tmp_path / "l.sqlite", caps)
+            teacher = gateway(config, budget)
+            asks = [question(f"{n} " + "x" * luck.randrange(200)) for n in range(400)]
+            results = await gather(teacher, asks)
+            await teacher.close()
+            totals = budget.totals()
+            budget.close()
+            return results, totals
+
+    results, totals = asyncio.run(main())
+    assert {type(result) for result in results} == {Answer, BudgetReached}
+    assert totals.input_tokens + totals.output_tokens == sum(served)
+    assert 8_000 < sum(served) <= 10_000
+
+
+def test_more_than_was_reserved_is_counted_named_and_stops(
+    handled, reply, openai_config, gateway, question, tmp_path
+):
+    """A server that bills more than it was allowed is counted in full; at the cap asking stops."""
+    told = []
+
+    async def handle(request):
+        return reply(tokens=(5, 900))
+
+    async def main():
+        async with handled(handle) as url:
+            config = openai_config(url, price=Price(input=0, output=1), max_tokens=100)
+            budget = Budget(tmp_path / "l.sqlite", Caps(usd=0.0009))
+            teacher = gateway(config, budget, tell=told.append)
+            await teacher.ask(question("one"))
+            with pytest.raises(BudgetReached, match=r"budget\.usd"):
+                await teacher.ask(question("two"))
+            await teacher.close()
+            totals = budget.totals()
+            budget.close()
+            return totals
+
+    totals = asyncio.run(main())
+    assert (totals.requests, totals.output_tokens) == (1, 900)
+    assert len(told) == 1
+    assert "900 out" in told[0]
+    assert "counted in full" in told[0]

@@ -2,8 +2,9 @@ import asyncio
 import time
 
 import pytest
+from aiohttp import web
 
-from teachers import Answer, AuthError, Budget, BudgetReached, Caps, Price
+from teachers import Answer, AuthError, Budget, BudgetReached, Caps, Price, TeacherError
 from teachers.scripted.server import Faults
 
 
@@ -110,3 +111,95 @@ def test_silent_server_times_out_and_may_have_billed(
     totals, failures = asyncio.run(main())
     assert failures == {"timeout": 3}
     assert (totals.unknown, totals.output_tokens) == (3, 3 * 512)
+
+
+def test_a_server_without_probabilities_is_asked_once(
+    handled, reply, openai_config, gateway, question, gather
+):
+    """Where token probabilities do not come, no further ask is paid for in vain."""
+    sent = []
+
+    async def handle(request):
+        sent.append(1)
+        return reply()
+
+    async def main():
+        async with handled(handle) as url:
+            teacher = gateway(openai_config(url, concurrency=1))
+            failed = await gather(teacher, [question(f"q {n}", top_logprobs=2) for n in range(9)])
+            answer = await teacher.ask(question("plain"))
+            await teacher.close()
+            return failed, answer.text
+
+    failed, text = asyncio.run(main())
+    assert {str(error)[:27] for error in failed} == {"the server ignores logprobs"}
+    assert (text, len(sent)) == ("hello", 2)
+
+
+def test_ignored_response_format_is_named(handled, reply, openai_config, gateway, question):
+    """Free text where JSON was asked for is told once, and asked again with a reminder."""
+    told, sent = [], []
+
+    async def handle(request):
+        sent.append(await request.json())
+        return reply("the number is four" if len(sent) % 2 else '{"n": 4}')
+
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+    async def main():
+        async with handled(handle) as url:
+            teacher = gateway(openai_config(url), tell=told.append)
+            answers = [await teacher.ask(question(f"q {n}", schema=schema)) for n in range(2)]
+            await teacher.close()
+            return [answer.text for answer in answers]
+
+    assert asyncio.run(main()) == ['{"n": 4}'] * 2
+    assert len(sent) == 4
+    assert len(told) == 1
+    assert "ignores response_format" in told[0]
+
+
+def test_a_refused_temperature_is_left_out(handled, reply, openai_config, gateway, question):
+    """A model that takes no temperature is asked without it from then on, and that is told."""
+    told, bodies = [], []
+
+    async def handle(request):
+        bodies.append(await request.json())
+        if "temperature" in bodies[-1]:
+            said = "Unsupported value: 'temperature' does not support 0.3 with this model."
+            return web.json_response({"error": {"message": said}}, status=400)
+        return reply()
+
+    async def main():
+        async with handled(handle) as url:
+            teacher = gateway(openai_config(url, temperature=0.3), tell=told.append)
+            await teacher.ask(question("one"))
+            await teacher.ask(question("two"))
+            await teacher.close()
+
+    asyncio.run(main())
+    assert ["temperature" in body for body in bodies] == [True, False, False]
+    assert len(told) == 1
+    assert "m refuses temperature" in told[0]
+
+
+def test_a_dripping_answer_times_out(handled, openai_config, gateway, question):
+    """A server that sends a byte now and then does not hold an ask for ever."""
+
+    async def drip(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(100):
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+        return response
+
+    async def main():
+        async with handled(drip) as url:
+            teacher = gateway(openai_config(url, timeout_s=0.2))
+            with pytest.raises(TeacherError) as caught:
+                await teacher.ask(question())
+            await teacher.close()
+            return caught.value.kind
+
+    assert asyncio.run(main()) == "timeout"

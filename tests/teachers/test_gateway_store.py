@@ -135,3 +135,82 @@ def test_usage_of_stored_answers_is_kept(gateway, question):
     first, second = asyncio.run(main())
     assert first.usage == second.usage != Usage(0, 0)
     assert (first.stored, second.stored) == (False, True)
+
+
+def test_a_changed_system_message_asks_all_again(
+    scripted_server, openai_config, gateway, question, gather
+):
+    """Every ask is another one under another system message; the old answers stay."""
+
+    async def main():
+        async with scripted_server() as (url, stats):
+            counts = []
+            for system in ("Be brief.", "Be brief!", "Be brief."):
+                teacher = gateway(openai_config(url, system=system))
+                await gather(teacher, [question(f"q {n}") for n in range(7)])
+                counts.append(stats["requests"])
+                await teacher.close()
+            return counts
+
+    assert asyncio.run(main()) == [7, 14, 14]
+
+
+HARD = [
+    'braces {{ x }} {% raw %} {"a": 1} \\ "quoted"',
+    "emoji 🧑🏽‍🚀🇫🇷 and a lone surrogate \ud800",
+    "right to left: \u202e\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627\u202c",
+    "nul \x00 and control \x1b[31m characters \r\n\t",
+    "long " * 20_000,
+]
+
+
+@pytest.mark.parametrize("text", HARD, ids=["braces", "emoji", "rtl", "control", "100 KB"])
+def test_any_text_goes_there_and_back(handled, reply, openai_config, gateway, question, text):
+    """The server sees the text as it is, and its answer comes from the store as it was."""
+    seen = []
+
+    async def handle(request):
+        body = await request.json()
+        seen.append(body["messages"][0]["content"])
+        return reply(text)
+
+    async def main():
+        async with handled(handle) as url:
+            teacher = gateway(openai_config(url))
+            first = await teacher.ask(question(text))
+            again = await teacher.ask(question(text))
+            await teacher.close()
+            return first, again
+
+    first, again = asyncio.run(main())
+    assert seen == [text]
+    assert first.text == again.text == text.replace("\ud800", "?")
+    assert again.stored
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["listed", "only answered"])
+def test_another_model_than_the_stored_one_is_named(
+    openai_config, gateway, question, serve_model, lists
+):
+    """Behind one address and name, the server now holds another model: told before any reuse."""
+    told = []
+
+    async def main():
+        async with serve_model("llama-3.1", lists=lists) as url:
+            first = gateway(openai_config(url), tell=told.append)
+            await first.ask(question("one"))
+            await first.close()
+            assert told == []
+        async with serve_model("qwen-2.5", lists=lists) as url:
+            second = gateway(openai_config(url), tell=told.append)
+            if not lists:
+                await second.ask(question("new"))
+            answer = await second.ask(question("one"))
+            await second.close()
+            return answer.stored
+
+    assert asyncio.run(main())
+    assert len(told) == 1
+    assert "qwen-2.5" in told[0]
+    assert "written by llama-3.1" in told[0]
+    assert "identity" in told[0]
