@@ -1,6 +1,8 @@
 """Is an answer usable? The same checks for every adapter, whatever its server promised."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,9 @@ from teachers.errors import TeacherError
 from teachers.protocol import Answer, Ask, Message
 
 CORRECTION = "That answer cannot be used."
-_FENCE = "```"
+_FENCED = re.compile(r"```[^\n`]*\n(.*?)```", re.S)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
+_OUT_OF = re.compile(r"\s*(?:/|out of)\s*\d+", re.I)
 
 
 def check_answer(ask: Ask, answer: Answer) -> Answer:
@@ -63,10 +67,8 @@ def _choice(choices: tuple[str, ...], answer: Answer) -> str:
 
 
 def _json(schema: Any, answer: Answer) -> str:
-    """The answer's JSON text, without the code fence that chat models like to put around it."""
-    text = answer.text.strip()
-    if text.startswith(_FENCE) and text.endswith(_FENCE) and "\n" in text:
-        text = text.split("\n", 1)[1].removesuffix(_FENCE).strip()
+    """The answer's JSON text, without what chat models like to put around it."""
+    text = _bare(answer.text.strip(), schema)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as exc:
@@ -74,6 +76,21 @@ def _json(schema: Any, answer: Answer) -> str:
     problem = _mismatch(schema, value)
     if problem:
         raise _bad("schema", problem, answer)
+    return text
+
+
+def _bare(text: str, schema: Any) -> str:
+    """What stands in the only code fence, or the only number where a number was asked for.
+
+    Nothing is repaired: two fences or two numbers are left as they are, and fail.
+    """
+    fenced = _FENCED.findall(text)
+    if len(fenced) == 1:
+        text = fenced[0].strip()
+    if isinstance(schema, Mapping) and schema.get("type") in ("integer", "number"):
+        numbers = _NUMBER.findall(_OUT_OF.sub("", text))
+        if len(numbers) == 1:
+            return str(numbers[0])
     return text
 
 

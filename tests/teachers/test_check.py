@@ -64,3 +64,26 @@ def test_correction_names_what_is_allowed_and_comes_off_again(question):
     assert twice.messages[1] == Message("assistant", "maybe a")
     assert "a | b" in twice.messages[-1].content
     assert without_corrections(twice.messages) == user("Which?")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("4", "4"), ("4/5", "4"), ("Score: 4 out of 5.", "4"), ("```\n-2.5\n```", "-2.5")],
+)
+def test_a_number_is_read_out_of_its_words(question, text, number):
+    """Where a number was asked for, the only one in the answer is the answer."""
+    ask = question(schema={"type": "number"})
+    assert check_answer(ask, dataclasses.replace(ANSWER, text=text)).text == number
+
+
+def test_two_numbers_are_none(question):
+    """Which of them was meant is not guessed."""
+    ask = question(schema={"type": "integer"})
+    with pytest.raises(TeacherError, match="not JSON"):
+        check_answer(ask, dataclasses.replace(ANSWER, text="between 3 and 4"))
+
+
+def test_json_in_the_only_fence_is_taken(question):
+    """Words around one code block do not make an answer unusable."""
+    answer = dataclasses.replace(ANSWER, text='Here:\n```json\n{"n": 1}\n```\nBye.')
+    assert check_answer(question(schema=SCHEMA), answer).text == '{"n": 1}'
