@@ -105,10 +105,17 @@ def export(
     recipe: RecipeArg,
     run_dir: RunDirOption = None,
     overrides: SetOption = None,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="REPO", help="Upload it to the hub, privately.")
+    ] = None,
     yes: YesOption = False,
 ) -> None:
     """Write the student as a folder to ship, after doing what is missing or stale before it."""
-    _walk(context.obj, recipe, overrides, run_dir, "export", yes)
+    if push is not None:
+        from distill.export.push import check_push
+
+        check_push(push)  # not after days of training
+    _walk(context.obj, recipe, overrides, run_dir, "export", yes, push=push)
 
 
 def _walk(
@@ -122,6 +129,7 @@ def _walk(
     processes: int | None = None,
     hostfile: str | None = None,
     retry_failed: bool = False,
+    push: str | None = None,
 ) -> None:
     from distill.recipe.load import load_recipe
     from distill.run.directory import RUNS
@@ -141,7 +149,17 @@ def _walk(
             hostfile=Path(hostfile) if hostfile else None,
             retry_failed=retry_failed,
         )
-    output.result({"run_dir": str(folder), **report}, _closing_words(report, folder))
+    pushed = _push(folder, push) if push else {}
+    words = "".join(f"\n\npushed: {address}" for address in pushed.values())
+    output.result(
+        {"run_dir": str(folder), **pushed, **report}, _closing_words(report, folder) + words
+    )
+
+
+def _push(folder: Path, repo: str) -> dict[str, str]:
+    from distill.export.push import push_folder
+
+    return {"pushed": push_folder(folder / "student", repo)}
 
 
 def _ask_about_cost(recipe: Any, folder: Path) -> None:

@@ -11,6 +11,7 @@ from distill.export.weights import Merge
 from distill.report.text import comparison_table
 
 TEMPLATES = Path(__file__).parent / "templates"
+TOLD = ("method", "kind", "signal", "teachers", "seed", "recipe_hash")
 PIPELINES = {"causal": "text-generation", "classifier": "text-classification"}
 """Kind of student -> what the hub calls its task."""
 
@@ -23,7 +24,7 @@ def model_card(
     merge: Merge | None,
 ) -> str:
     """The card in Markdown; a licence is stated only where the recipe gives one."""
-    known = {**dict.fromkeys(("method", "kind", "teachers", "seed", "recipe_hash")), **lineage}
+    known = {**dict.fromkeys(TOLD), **lineage}
     report = lineage.get("report") or {}
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, Problem, UsageError
 from distill.export.card import model_card, origin, shown
+from distill.export.gguf import find_converter, write_gguf
 from distill.export.weights import Merge, copy_model, has_adapter, merge_adapter
 from distill.judge.form import form_hash
 from distill.recipe.schema import Export
@@ -34,6 +35,7 @@ def export(
     spec: Export,
     task_prompt: Mapping[str, Any],
     lineage: Mapping[str, Any],
+    texts: Sequence[str] = (),
 ) -> ExportResult:
     """Writes a folder that AutoModelForCausalLM.from_pretrained loads, replacing an earlier one.
 
@@ -45,10 +47,12 @@ def export(
         lineage: all optional: name, recipe_hash, seed, base (hub id or folder that an adapter is
             merged into), model (what the student started from, None for scratch; absent: base),
             method, kind (causal | classifier), trust_remote_code, max_tokens, teachers
-            [{name, model}], versions {package: version}, report (report.json so far, for row counts
-            and figures).
+            [{name, model}], signal (in words), versions {package: version}, report (report.json
+            so far, for row counts and figures).
+        texts: a few rows of the student's own, on which a merge is compared with base and adapter.
 
-    Raises: DataError without a model, RunError when a merge or the disk fails.
+    Raises: DataError without a model, PrerequisiteError without a converter, RunError when a merge
+    or the disk fails.
     """
     _check_places(model_dir, out, spec)
     fresh = out.with_name(f".{out.name}.writing")
@@ -56,7 +60,9 @@ def export(
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        merge = _write_weights(model_dir, fresh, spec, lineage)
+        merge = _write_weights(model_dir, fresh, spec, lineage, texts)
+        if "gguf" in spec.formats:
+            write_gguf(fresh, out.name)
         facts = _facts(task_prompt, lineage, merge)
         text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
         (fresh / "distill.json").write_text(f"{text}\n", encoding="utf-8")
@@ -83,16 +89,22 @@ def _check_places(model_dir: Path, out: Path, spec: Export) -> None:
     source, target = model_dir.resolve(), out.resolve()
     if source == target or source in target.parents or target in source.parents:
         raise UsageError(f"{out}: cannot export a model into its own folder; name another one")
-    if unbuilt := [name for name in spec.formats if name != "safetensors"]:
-        raise UsageError(f"export.formats: {', '.join(unbuilt)}: not built yet (safetensors is)")
+    if "gguf" in spec.formats:
+        find_converter()
+        if has_adapter(model_dir) and not spec.merge:
+            raise UsageError("export.formats: gguf needs a whole model; set export.merge: true")
 
 
 def _write_weights(
-    model_dir: Path, folder: Path, spec: Export, lineage: Mapping[str, Any]
+    model_dir: Path,
+    folder: Path,
+    spec: Export,
+    lineage: Mapping[str, Any],
+    texts: Sequence[str],
 ) -> Merge | None:
     if has_adapter(model_dir) and spec.merge:
         trust = bool(lineage.get("trust_remote_code"))
-        return merge_adapter(model_dir, folder, lineage.get("base"), trust)
+        return merge_adapter(model_dir, folder, lineage.get("base"), trust, texts)
     copy_model(model_dir, folder)
     return None
 
@@ -101,7 +113,7 @@ def _facts(
     task_prompt: Mapping[str, Any], lineage: Mapping[str, Any], merge: Merge | None
 ) -> dict[str, Any]:
     """distill.json: what `predict` and a person need to use the model as it was trained."""
-    told = ("name", "recipe_hash", "seed", "kind", "method", "max_tokens", "versions")
+    told = ("name", "recipe_hash", "seed", "kind", "method", "signal", "max_tokens", "versions")
     teachers = [{**each, "model": shown(each["model"])} for each in lineage.get("teachers") or ()]
     merged = {**asdict(merge), "base": shown(merge.base)} if merge else None
     return {

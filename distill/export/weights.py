@@ -5,6 +5,7 @@ Only safetensors and small text files travel; nothing pickled, no optimiser stat
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ LOADERS = {
 }
 """Task of an adapter -> the class that loads its base."""
 
-CHECKED_ROWS = 4
-CHECKED_TOKENS = 16
+CHECKED_ROWS = 8
+CHECKED_TOKENS = 256
 MOST_DIFFERENCE = 0.5
 """Nats. Rounding in bfloat16 stays under it; a merge into the wrong base does not."""
 
@@ -41,6 +42,7 @@ class Merge:
     """Largest difference of a log-probability (nats) over the compared positions."""
     rows: int
     tokens: int
+    """Compared positions of all rows."""
 
 
 def has_adapter(model_dir: Path) -> bool:
@@ -68,11 +70,16 @@ def copy_model(model_dir: Path, folder: Path) -> None:
 
 
 def merge_adapter(
-    model_dir: Path, folder: Path, base: str | None, trust_remote_code: bool
+    model_dir: Path,
+    folder: Path,
+    base: str | None,
+    trust_remote_code: bool,
+    texts: Sequence[str] = (),
 ) -> Merge:
     """Writes base plus adapter as one model, with the tokenizer that the student was trained with.
 
-    The weights keep the base's number format.
+    The weights keep the base's number format. Both are compared on the `texts`, rows of the
+    student's own; on random ids where there are none.
 
     Raises: RunError for an adapter on a tied head, or when the merged model answers differently.
     """
@@ -82,9 +89,15 @@ def merge_adapter(
     options = {"trust_remote_code": trust_remote_code}
     adapted = _with_adapter(model_dir, source, options)
     _refuse_tied_head(adapted, model_dir)
-    before = _log_probabilities(adapted)
+    own = (model_dir / "tokenizer_config.json").is_file()
+    tokenizer = AutoTokenizer.from_pretrained(str(model_dir) if own else source, **options)
+    rows = _rows(tokenizer, texts, adapted)
+    before = _log_probabilities(adapted, rows)
     merged = adapted.merge_and_unload(safe_merge=True)
-    difference = float((_log_probabilities(merged) - before).abs().max())
+    after = _log_probabilities(merged, rows)
+    difference = max(
+        float((ours - theirs).abs().max()) for ours, theirs in zip(after, before, strict=True)
+    )
     if not difference <= MOST_DIFFERENCE:
         problem = Problem(
             found=f"the merged model differs from base and adapter by {difference:.3g} nats",
@@ -96,10 +109,8 @@ def merge_adapter(
     merged.save_pretrained(folder)
     if (ends := model_dir / "generation_config.json").is_file():
         shutil.copyfile(ends, folder / ends.name)
-    own = (model_dir / "tokenizer_config.json").is_file()
-    tokenizer = AutoTokenizer.from_pretrained(str(model_dir) if own else source, **options)
     tokenizer.save_pretrained(folder)
-    return Merge(source, difference, CHECKED_ROWS, CHECKED_TOKENS)
+    return Merge(source, difference, len(rows), sum(map(len, rows)))
 
 
 def base_of(model_dir: Path, base: str | None) -> str:
@@ -157,15 +168,29 @@ def _refuse_tied_head(adapted: Any, model_dir: Path) -> None:
         raise RunError(str(problem), [problem])
 
 
-def _log_probabilities(model: Any) -> Any:
-    """Log-probabilities of every next token, or label, on a few fixed rows of ids.
+def _rows(tokenizer: Any, texts: Sequence[str], model: Any) -> list[list[int]]:
+    """Ids of a few texts, or of random tokens where there are none."""
+    import torch
 
-    Shapes: (CHECKED_ROWS, CHECKED_TOKENS, V) or (CHECKED_ROWS, L), float32.
+    found = [tokenizer(text)["input_ids"][:CHECKED_TOKENS] for text in texts[:CHECKED_ROWS]]
+    if rows := [ids for ids in found if ids]:
+        return rows
+    size = int(model.config.get_text_config().vocab_size)
+    stream = torch.Generator().manual_seed(0)
+    drawn: list[list[int]] = torch.randint(size, (4, 16), generator=stream).tolist()
+    return drawn
+
+
+def _log_probabilities(model: Any, rows: Sequence[Sequence[int]]) -> list[Any]:
+    """Log-probabilities of every next token, or label, of each row.
+
+    Shapes: for each row (1, T, V) or (1, L), float32.
     """
     import torch
 
-    size = int(model.config.get_text_config().vocab_size)
-    rows = torch.Generator().manual_seed(0)
-    ids_BT = torch.randint(size, (CHECKED_ROWS, CHECKED_TOKENS), generator=rows)
+    found = []
     with torch.no_grad():
-        return model(input_ids=ids_BT.to(model.device)).logits.float().log_softmax(-1).cpu()
+        for ids in rows:
+            logits = model(input_ids=torch.tensor([ids]).to(model.device)).logits
+            found.append(logits.float().log_softmax(-1).cpu())
+    return found

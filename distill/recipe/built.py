@@ -33,8 +33,6 @@ def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
     if recipe.evaluate is not None and recipe.task.kind not in MEASURED_TASKS:
         yield "evaluate", f"measuring a {recipe.task.kind} task", ", ".join(MEASURED_TASKS)
     yield from _evaluate(recipe.evaluate)
-    if recipe.export and "gguf" in recipe.export.formats:
-        yield "export.formats", "gguf", "safetensors"
     if recipe.run.engine == "ray":
         yield "run.engine", "the engine ray", "local"
 

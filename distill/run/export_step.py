@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from distill.export.stage import export
+from distill.export.weights import CHECKED_ROWS
 from distill.recipe.prompts import student_prompt
 from distill.recipe.schema import Export, Recipe
+from distill.rows.dataset import DatasetRow, read_dataset
 from distill.rows.row import digest
 from distill.run.context import Context, Outcome
+from distill.run.dataset_rows import texts_of
+from distill.run.directory import RunDirectory
 from distill.run.evaluate_step import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.keys import FORMAT, Sources, recipe_hash
@@ -41,6 +45,7 @@ def export_step(context: Context) -> Outcome:
         "model": student.model,
         "method": student.method,
         "kind": student.kind,
+        "signal": _signal(recipe),
         "trust_remote_code": student.trust_remote_code,
         "teachers": [
             {"name": name, "model": config.model or getattr(config, "recipe", None)}
@@ -56,9 +61,29 @@ def export_step(context: Context) -> Outcome:
         recipe.export or Export(),
         student_prompt(recipe).as_dict(),
         lineage,
+        ["\n\n".join(texts_of(row)) for row in _some_rows(directory)],
     )
     return Outcome(
         digest(model_fingerprint(str(directory.student))),
         {},
         {"merged": made.merged is not None, "files": made.files},
     )
+
+
+def _some_rows(directory: RunDirectory) -> list[DatasetRow]:
+    """Rows that the student was trained on: a merge is compared on what it will be used for."""
+    return read_dataset(directory.dataset, "train")[:CHECKED_ROWS]
+
+
+def _signal(recipe: Recipe) -> str | None:
+    """What the student learnt from, in a few words."""
+    train = recipe.train
+    if train is None or train.objective != "distill":
+        return train.objective if train else None
+    if recipe.student is not None and recipe.student.kind == "classifier":
+        return "labels, and the teacher's share of each where the rows tell it"
+    words = {
+        "text": "the teacher's texts",
+        "dense": f"every token's probability ({train.loss.kind})",
+    }
+    return words.get(train.signal.kind, f"the signal {train.signal.kind} ({train.loss.kind})")

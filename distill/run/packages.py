@@ -1,12 +1,13 @@
 """Says before anything is paid which packages a run will need."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 from distill.errors import PrerequisiteError, Problem
+from distill.export.gguf import find_converter
 from distill.recipe.check_filter_files import embedding_models
 from distill.recipe.files import locate
 from distill.recipe.schema import Recipe
@@ -45,11 +46,13 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
     return sorted(extras, reverse=True)
 
 
-def require_extras(recipe: Recipe, stages: Iterable[str]) -> None:
+def require_extras(recipe: Recipe, stages: Sequence[str]) -> None:
     """Checks that every package is there.
 
     Raises: PrerequisiteError with the exact line to type.
     """
+    if recipe.export and "gguf" in recipe.export.formats and "export" in stages:
+        find_converter()  # not after days of training
     extras = needed_extras(recipe, stages)
     missing = [name for extra in extras for name in EXTRAS[extra] if find_spec(name) is None]
     trains = bool(set(stages) & {"train", "evaluate", "export"})

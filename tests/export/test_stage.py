@@ -59,12 +59,13 @@ def test_an_adapter_is_merged_into_its_base(
     """The merged model equals base plus adapter, differs from the base, and says how far it is."""
     base = tiny_folder("base")
     adapter = adapter_folder(base, ["q_proj", "down_proj", "lm_head"])
-    done = export(adapter, tmp_path / "out", Export(), PROMPT, LINEAGE)
+    done = export(adapter, tmp_path / "out", Export(), PROMPT, LINEAGE, ["bug a b", "", "c"])
     merged = logits(AutoModelForCausalLM.from_pretrained(done.folder))
     assert torch.allclose(merged, logits(AutoModelForCausalLM.from_pretrained(adapter)), atol=1e-4)
     assert not torch.allclose(merged, logits(AutoModelForCausalLM.from_pretrained(base)), atol=1e-2)
     assert done.merged is not None
     assert done.merged.max_difference < 1e-4
+    assert (done.merged.rows, done.merged.tokens) == (2, 4)
     assert "adapter_config.json" not in done.files
     assert AutoTokenizer.from_pretrained(done.folder).get_vocab()["bug"] == 4
     assert "adapter merged into" in (done.folder / "README.md").read_text()
@@ -137,14 +138,12 @@ def test_an_earlier_export_is_replaced_whole(
 def test_what_cannot_be_exported_is_refused(
     tiny_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """No model, the model's own folder, and a format that is not built are refused up front."""
+    """No model, no weights and the model's own folder are refused up front."""
     student = tiny_folder()
     with pytest.raises(DataError, match="no model in this folder"):
         export(tmp_path / "nothing", tmp_path / "out", Export(), PROMPT, LINEAGE)
     with pytest.raises(UsageError, match="own folder"):
         export(student, student / "out", Export(), PROMPT, LINEAGE)
-    with pytest.raises(UsageError, match="gguf"):
-        export(student, tmp_path / "out", Export(formats=["gguf"]), PROMPT, LINEAGE)
     (student / "model.safetensors").unlink()
     with pytest.raises(DataError, match="safetensors"):
         export(student, tmp_path / "out", Export(), PROMPT, LINEAGE)
@@ -171,3 +170,41 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match="nothing that was there is lost"):
         export(tiny_folder(), tmp_path / "file" / "out", Export(), PROMPT, LINEAGE)
+
+
+def test_a_classifiers_adapter_is_merged_with_its_head(tmp_path: Path) -> None:
+    """The merged folder is a classifier of its own and answers as base, adapter and head did."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForSequenceClassification, BertConfig
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_labels=3,
+    )  # fmt: skip
+    base = AutoModelForSequenceClassification.from_config(config)
+    base.save_pretrained(tmp_path / "base")
+    base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    lora = LoraConfig(r=2, task_type="SEQ_CLS", target_modules="all-linear")
+    adapted = get_peft_model(base, lora).eval()
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    adapted.save_pretrained(tmp_path / "adapter")
+    _tokenizer().save_pretrained(tmp_path / "adapter")
+    done = export(tmp_path / "adapter", tmp_path / "out", Export(), PROMPT, LINEAGE, ["bug a"])
+    merged = AutoModelForSequenceClassification.from_pretrained(done.folder).eval()
+    assert torch.allclose(logits(merged), logits(adapted), atol=1e-5)
+    assert "adapter_config.json" not in done.files
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<unk>", "</s>", "bug", "a"]
+    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, unk_token="<unk>", eos_token="</s>", pad_token="</s>"
+    )
