@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from distill import __version__
-from distill.cli import advise, init, judge, losses, predict, recipe, run, runs
+from distill.cli import advise, init, judge, losses, plan, predict, recipe, run, runs
 from distill.cli.output import Output, take_flags
 from distill.errors import DistillError, Problem
 
@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_global_options)
-    for group in (recipe, run, runs, predict, losses, judge, advise, init):
+    for group in (recipe, run, runs, predict, losses, judge, advise, init, plan):
         group.register(app)
     return app
 
