@@ -22,6 +22,8 @@ class BatchFaults:
 
     seconds: float = 0.0
     """From creation to the end."""
+    looks: int = 0
+    """So many times each batch is in progress when it is looked at."""
     troubles: Sequence[Trouble] = ()
     """Of the first, second ... batch; later ones have none."""
     silent: int = 0
@@ -39,6 +41,7 @@ class _Batch:
     errors: str | None = None
     counts: tuple[int, int] = (0, 0)
     status: str = "in_progress"
+    looks: int = 0
 
 
 @dataclass(slots=True)
@@ -99,7 +102,9 @@ class Batches:
         batch = self.batches.get(request.match_info["id"])
         if batch is None:
             return web.json_response({"error": {"message": "no such batch"}}, status=404)
+        batch.looks += 1
         ended = asyncio.get_running_loop().time() >= batch.ends_at
+        ended = ended and batch.looks > self.faults.looks
         if batch.status == "in_progress" and ended:
             self._finish(batch)
         return web.json_response(self._shown(batch))

@@ -68,7 +68,7 @@ def batched(scripted_server, openai_config, gateway, gather, asks, tmp_path):
 
 def test_a_batch_answers_at_half_the_price(batched, store):
     """Everything goes in one batch, is stored, and costs half; its state and age are told."""
-    results, stats, totals, told = batched(store)(BatchFaults(seconds=0.1))
+    results, stats, totals, told = batched(store)(BatchFaults(looks=1))
     assert all(isinstance(result, Answer) for result in results)
     assert (stats["batches"], stats["batched"], stats.get("requests")) == (1, ROWS, None)
     assert store.counts() == {"answer": ROWS}
