@@ -92,7 +92,8 @@ class BatchRunner:
         try:
             return await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            self._queue.pop(key, None)
+            if self._queue.pop(key, None) is not None:
+                self._waiting.pop(key, None)
             raise
 
     def delivered(self, key: str) -> None:

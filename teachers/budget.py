@@ -207,7 +207,9 @@ class Budget:
                 self._open[wanted.call_id] = wanted
                 self._held.add(_worst(wanted))
                 return None
-            if not self._open or (over := self._over(wanted, _Sum())) is not None:
+            # What an earlier process left in a batch gives nothing back while nobody asks for it.
+            alone = len(self._open) <= len(self._left)
+            if alone or (over := self._over(wanted, _Sum())) is not None:
                 raise BudgetReached(*over)
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()

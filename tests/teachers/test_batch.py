@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from teachers import Answer, Budget, Caps, Price, TeacherError, batch
+from teachers import Answer, Budget, BudgetReached, Caps, Price, TeacherError, batch
 from teachers.scripted.batches import BatchFaults
 from teachers.scripted.server import Faults
 
@@ -24,7 +24,7 @@ def batched(scripted_server, openai_config, gateway, gather, asks, tmp_path):
     `meanwhile` is run while the batch is on its way, and the gateway is closed after it.
     """
 
-    def run(faults=None, meanwhile=None, caps=None, rounds=1, **settings):
+    def run(faults=None, meanwhile=None, caps=None, rounds=1, leave=False, **settings):
         told = []
 
         async def main():
@@ -37,13 +37,14 @@ def batched(scripted_server, openai_config, gateway, gather, asks, tmp_path):
                     budget = Budget(tmp_path / "l.sqlite", caps or Caps(usd=1.0), store=store_of())
                     teacher = gateway(config, budget, tell=told.append)
                     work = asyncio.create_task(gather(teacher, asks))
-                    if nth + 1 < rounds:
+                    if leave or nth + 1 < rounds:
                         while not stats["batches"]:
                             await asyncio.sleep(0.01)
                         work.cancel()
                         await teacher.close()
                         await asyncio.gather(work, return_exceptions=True)
-                        meanwhile()
+                        if meanwhile:
+                            meanwhile()
                     else:
                         results = await asyncio.wait_for(work, 20)
                         await teacher.close()
@@ -173,3 +174,36 @@ def test_auto_takes_batches_for_many_asks(batched, store, monkeypatch):
     monkeypatch.setattr(batch, "AUTO_REQUESTS", ROWS)
     _, many, _, _ = batched(store)(mode="auto", temperature=0.5)
     assert (many.get("requests"), many["batches"]) == (None, 1)
+
+
+def test_a_batch_that_nobody_asks_for_blocks_nobody(batched, store, question, tmp_path):
+    """What an earlier run left in a batch counts under the cap; an ask over it ends at once."""
+    batched(store)(BatchFaults(seconds=60), rounds=1, leave=True, caps=Caps(requests=4))
+
+    async def main():
+        budget = Budget(tmp_path / "l.sqlite", Caps(requests=4), store=store)
+        reserve = budget.reserve(key="k", teacher="t", price=None, input_tokens=1, output_tokens=1)
+        with pytest.raises(BudgetReached):
+            await asyncio.wait_for(reserve, 5)
+        budget.close()
+
+    asyncio.run(main())
+
+
+def test_an_ask_that_was_given_up_can_be_asked_again(scripted_server, openai_config, gateway, asks):
+    """Cancelled before its batch was sent, it is forgotten, and goes in the next one."""
+
+    async def main():
+        async with scripted_server(choices=["a", "b"]) as (url, stats):
+            teacher = gateway(openai_config(url, mode="batch"))
+            first = asyncio.create_task(teacher.ask(asks[0]))
+            await asyncio.sleep(0.02)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            answer = await asyncio.wait_for(teacher.ask(asks[0]), 20)
+            await teacher.close()
+            return answer, stats["batched"]
+
+    answer, sent = asyncio.run(main())
+    assert answer.text in ("a", "b")
+    assert sent == 1
