@@ -186,6 +186,10 @@ def _closing_words(report: dict[str, Any], folder: Path) -> str:
     if filtered and not filtered["accepted"]:
         dropped = ", ".join(f"{name} {count}" for name, count in filtered["reasons"].items())
         lines.append(f"no row survived the filters ({dropped or 'none was answered'})")
+    if report.get("probe"):
+        from distill.run.probe import probe_words
+
+        lines.append(probe_words(report["probe"]))
     if report["shortfall"]:
         short = report["shortfall"]
         lines.append(f"shortfall: {short['got']} of {short['accept']} rows. {short['why']}")

@@ -1,6 +1,6 @@
 """A figure with its 95 % interval: Wilson for shares, bootstrap for the rest, means over seeds.
 
-statsmodels, scipy and numpy belong to the extra `evaluate`; they are imported where they are used.
+scipy and numpy belong to the extra `evaluate`; they are imported where they are used.
 """
 
 import math
@@ -13,6 +13,7 @@ from distill.errors import PrerequisiteError, Problem
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+_Z = statistics.NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,10 @@ def proportion(successes: int, n: int) -> Figure:
     """Returns a share with its Wilson interval (Wilson 1927)."""
     if n == 0:
         return nothing("no rows")
-    try:
-        from statsmodels.stats.proportion import proportion_confint
-    except ImportError as missing:
-        raise _extra("statsmodels") from missing
-    low, high = proportion_confint(successes, n, alpha=1 - CONFIDENCE, method="wilson")
-    return Figure(successes / n, max(0.0, float(low)), min(1.0, float(high)), n)
+    share, wide = successes / n, _Z**2 / n
+    middle = (share + wide / 2) / (1 + wide)
+    half = _Z / (1 + wide) * math.sqrt(share * (1 - share) / n + wide / (4 * n))
+    return Figure(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def bootstrap(

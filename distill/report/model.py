@@ -78,6 +78,17 @@ class Shortfall(_Part):
     why: str
 
 
+class Probe(_Part):
+    """How good the teacher was on gold rows."""
+
+    teacher: str
+    metric: str
+    overall: KnownFigure | UnknownFigure
+    by_label: Figures | None
+    """By gold label; null where there are no labels."""
+    failed: int
+
+
 class Cost(_Part):
     """What the answers cost, over the run and all its resumes."""
 
@@ -119,6 +130,8 @@ class Report(_Part):
     rows: list[StageRows]
     """One entry per stage run (generate, filter, review, split)."""
     shortfall: Shortfall | None
+    probe: Probe | None = None
+    """The teacher on gold, before anything was generated."""
     cost: Cost | None
     metrics: dict[str, Figures] | None
     """SYSTEM -> METRIC -> figure, on gold; on val without gold."""
@@ -138,6 +151,7 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "run": {"name": name, "recipe_hash": recipe_hash, "started": None, "seconds": None},
         "rows": [],
         "shortfall": None,
+        "probe": None,
         "cost": None,
         "metrics": None,
         "metrics_on": None,

@@ -8,6 +8,7 @@ from typing import Any
 from distill.errors import Problem, RunError
 from distill.evaluate.answers import Answered, answer_rows
 from distill.evaluate.metrics import Price, majority_answers
+from distill.evaluate.scores import row_scores
 from distill.evaluate.stage import SystemResult, combine, measure
 from distill.measure.intervals import Figure, proportion
 from distill.progress import Listener, Progress
@@ -18,6 +19,7 @@ from distill.recipe.prompts import TaskPrompt, student_prompt, teacher_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask
 from distill.recipe.templates import Template
+from distill.rows.answers import write_answers
 from distill.rows.dataset import read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
@@ -50,14 +52,17 @@ def evaluate_step(context: Context) -> Outcome:
     asking = Asking(context.listen, len(sets) * systems_asked(context))
     measured: dict[str, dict[str, list[dict[str, Figure]]]] = {part.name: {} for part in sets}
     first_answers: dict[str, Sequence[Answered]] = {}
+    lines: list[dict[str, Any]] = []
     for part in sets:
         for name, results in system_results(context, part, asking).items():
             figures = [measure(context.recipe.task, result, part.expected) for result in results]
             measured[part.name][name] = figures
             if part is sets[0] and results[0].answers is not None:
                 first_answers[name] = results[0].answers
+            lines += answer_lines(context.recipe, part, name, results[0].answers)
     asking.finish()
     _add_pairs(context, measured.get("val", {}))
+    write_answers(context.directory.stage("evaluate"), lines)
     found = combine(measured)
     lead = measured[found.metrics_on] if found.metrics_on else {}
     details = {
@@ -270,6 +275,28 @@ def answer_samples(
     wrong = [row for row in rows if row["student"] != row["gold"]]
     right = [row for row in rows if row["student"] == row["gold"]]
     return [*wrong[: SAMPLES // 2], *right[: SAMPLES // 2]]
+
+
+def answer_lines(
+    recipe: Recipe, part: MeasuredSet, system: str, answers: Sequence[Answered] | None
+) -> list[dict[str, Any]]:
+    """What one system said about every row of a set, for people and for later recipes."""
+    if answers is None:
+        return []
+    texts = [answer.text for answer in answers]
+    scores = row_scores(recipe.task, texts, part.expected)
+    return [
+        {
+            "set": part.name,
+            "system": system,
+            "id": str(record.get("id", place + 1)),
+            "fields": dict(record),
+            "expected": part.expected[place],
+            "answered": texts[place],
+            "score": scores[place],
+        }
+        for place, record in enumerate(part.records)
+    ]
 
 
 def refuse_below(recipe: Recipe, report: Mapping[str, Any]) -> None:

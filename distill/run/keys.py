@@ -118,6 +118,7 @@ def generate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     """What generation depends on; with a target, also on the filters that decide what counts."""
     assert recipe.generate is not None
     plain = recipe.generate.model_dump(mode="json", exclude={"fields", "max_failed", "ask"})
+    plain["probed"] = data_digest(recipe, "gold") if recipe.generate.probe else None
     # Not a mapping: the order of fields decides which of them a prompt may name.
     plain["fields"] = [
         [name, _field(recipe, spec)] for name, spec in recipe.generate.fields.items()

@@ -56,6 +56,7 @@ def build_report(context: Context) -> dict[str, Any]:
             report["rows"].append({"stage": stage, **done.counts, **told})
     if done := directory.done("generate"):
         report["shortfall"] = done.details.get("shortfall")
+        report["probe"] = done.details.get("probe")
     report["cost"] = context.teachers.budget.totals().as_dict()
     if done := directory.done("train"):
         report["training"] = done.details["training"]

@@ -29,6 +29,7 @@ from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
 from distill.run.lock import lock
 from distill.run.made_teachers import teacher_sources
 from distill.run.packages import require_extras, require_launcher
+from distill.run.probe import probed_generate_step
 from distill.run.report import write_report
 from distill.run.teachers import TeacherPool
 from teachers.errors import (
@@ -56,7 +57,7 @@ class Step:
 STEPS = {
     step.name: step
     for step in (
-        Step("generate", (), keys.generate_slice, rows_steps.generate_step),
+        Step("generate", (), keys.generate_slice, probed_generate_step),
         Step("filter", ("generate",), keys.filter_slice, rows_steps.filter_step),
         Step("split", ("filter",), keys.split_slice, rows_steps.split_step),
         Step("train", ("split",), keys.train_slice, train_step.train_step),

@@ -88,7 +88,7 @@ def test_without_the_extra_the_line_to_type_is_named():
         "import sys\n"
         "for name in ('numpy', 'scipy', 'statsmodels'): sys.modules[name] = None\n"
         "from distill.measure import intervals\n"
-        "try: intervals.proportion(1, 2)\n"
+        "try: intervals.bootstrap([1, 2], 0)\n"
         "except intervals.PrerequisiteError as error: print(error)\n"
     )
     done = subprocess.run(

@@ -1,0 +1,100 @@
+"""What a recipe will take, a few rows shown first, and the teacher measured before it is paid."""
+
+import json
+
+import pytest
+
+PRICED = {"kind": "scripted", "script": [{"when": "about (billing|bug|other)", "answers": ["{1}"]}],
+          "price": {"input": 1.0, "output": 2.0}}  # fmt: skip
+
+
+@pytest.fixture
+def folder(project, tmp_path, monkeypatch):
+    """A project with a priced teacher, as current directory."""
+    monkeypatch.chdir(tmp_path)
+    project.write_project(tmp_path, rows=40, teacher=PRICED)
+    return tmp_path
+
+
+def within(span):
+    return 0 <= span["low"] <= span["value"] <= span["high"]
+
+
+def test_static_estimate_holds_what_the_run_takes(project, folder):
+    """Nothing is asked; calls are exact for a pool, tokens and money lie within their spans."""
+    said = project.command("estimate", "recipe.yaml", "--json")
+    assert said.code == 0, said.out
+    found = said.json
+    assert not (folder / "runs").exists()
+    assert not (folder / ".distill").exists()
+    assert found["calls"]["low"] == found["calls"]["high"] == 40
+    assert found["pilot"] is None
+    assert found["seconds"]["online"] is None
+    assert found["usd"]["batch"] is None
+    cost = project.command("generate", "recipe.yaml", "--json").json["cost"]
+    usd, tokens = found["usd"]["online"], found["tokens"]
+    assert within(usd)
+    assert usd["low"] <= cost["usd"] <= usd["high"]
+    for name in ("input", "output"):
+        assert tokens[name]["low"] <= cost[f"{name}_tokens"] <= tokens[name]["high"]
+
+
+def test_pilot_measures_and_is_not_paid_twice(project, folder):
+    """The pilot gives the yield per filter; its answers serve the run."""
+    found = project.command("estimate", "recipe.yaml", "--pilot", 16, "--json").json
+    pilot = found["pilot"]
+    assert (pilot["rows"], pilot["accepted"]) == (16, 14)
+    assert [(step["name"], step["in"], step["out"]) for step in pilot["filters"]] == [
+        ("generate", 16, 16), ("length", 16, 14), ("refusal", 14, 14), ("not_in_gold", 14, 14),
+    ]  # fmt: skip
+    assert pilot["yield"]["low"] < 14 / 16 < pilot["yield"]["high"]
+    assert within(found["usd"]["online"])
+    assert within(found["seconds"]["online"])
+    cost = project.command("generate", "recipe.yaml", "--json").json["cost"]
+    assert (cost["requests"], cost["stored_answers"]) == (24, 16)
+    usd = found["usd"]["online"]
+    assert usd["low"] <= cost["usd"] + pilot["usd"] <= usd["high"]
+    again = project.command("estimate", "recipe.yaml", "--pilot", 16)
+    assert "stored already" in again.out
+    assert "14 of 16" in again.out
+
+
+def test_batch_beside_online(project, folder):
+    """A teacher of OpenAI's own service is priced both ways, without a key."""
+    path = folder / "recipe.yaml"
+    project.change(path, json.dumps(PRICED), '{"kind": "openai", "model": "gpt-4.1-mini"}')
+    found = project.command("estimate", path, "--json").json
+    online, batch = found["usd"]["online"], found["usd"]["batch"]
+    assert batch["value"] == pytest.approx(online["value"] / 2)
+    assert found["seconds"]["batch"] == {"value": 3600.0, "low": 3600.0, "high": 86400.0}
+
+
+def test_preview_shows_rows(project, folder):
+    """A few rows with their ends; nothing is left behind but the answers."""
+    found = project.command("preview", "recipe.yaml", "-n", 8, "--json").json
+    assert len(found["rows"]) == 8
+    ends = {row["status"] for row in found["rows"]}
+    assert ends == {"accepted", "rejected"}
+    accepted = next(row for row in found["rows"] if row["status"] == "accepted")
+    assert accepted["messages"][-1]["content"] == accepted["fields"]["label"]
+    assert not (folder / "runs").exists()
+    text = project.command("preview", "recipe.yaml", "-n", 3).out
+    assert text.count("label: ") == 3
+    assert project.command("generate", "recipe.yaml", "--json").json["cost"]["stored_answers"] == 8
+
+
+def test_probe_measures_the_teacher_first(project, folder):
+    """The teacher's accuracy on gold, per label, in the report and the closing words."""
+    path = folder / "recipe.yaml"
+    project.change(path, "ask: big}", "ask: big, probe: 12}")
+    project.change(path, '"kind": "scripted"', '"kind": "scripted", "wrong": 0.3')
+    said = project.command("generate", path, "--json")
+    assert said.code == 0, said.err + said.out
+    found = said.json["probe"]
+    assert (found["teacher"], found["metric"], found["overall"]["n"]) == ("big", "accuracy", 12)
+    assert 0 < found["overall"]["low"] < found["overall"]["value"] < 1
+    assert sum(figure.get("n", 0) for figure in found["by_label"].values()) == 12
+    assert set(found["by_label"]) == {"billing", "bug", "other"}
+    assert "12 gold rows: accuracy" in project.command("generate", path).out
+    project.change(path, "gold: gold.jsonl", "seeds: null")
+    assert "no gold to measure" in project.command("check", path).err
