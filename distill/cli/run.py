@@ -55,10 +55,19 @@ def generate(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what failed in an earlier call.")
     ] = False,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="REPO", help="Upload the dataset to the hub.")
+    ] = None,
     yes: YesOption = False,
 ) -> None:
     """Make the dataset only: generate, filter, split."""
-    _walk(context.obj, recipe, overrides, run_dir, "split", yes, retry_failed=retry_failed)
+    if push is not None:
+        from distill.run.push import require_hub
+
+        require_hub()
+    _walk(
+        context.obj, recipe, overrides, run_dir, "split", yes, retry_failed=retry_failed, push=push
+    )
 
 
 def train(
@@ -149,14 +158,18 @@ def _walk(
             hostfile=Path(hostfile) if hostfile else None,
             retry_failed=retry_failed,
         )
-    pushed = _push(folder, push) if push else {}
+    pushed = _push(folder, push, until) if push else {}
     words = "".join(f"\n\npushed: {address}" for address in pushed.values())
     output.result(
         {"run_dir": str(folder), **pushed, **report}, _closing_words(report, folder) + words
     )
 
 
-def _push(folder: Path, repo: str) -> dict[str, str]:
+def _push(folder: Path, repo: str, until: str | None) -> dict[str, str]:
+    if until == "split":
+        from distill.run.push import push_dataset
+
+        return {"pushed": push_dataset(folder / "dataset", repo)}
     from distill.export.push import push_folder
 
     return {"pushed": push_folder(folder / "student", repo)}

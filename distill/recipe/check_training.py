@@ -28,7 +28,9 @@ def check_train(recipe: Recipe, findings: Findings) -> None:
         _student(recipe, student, findings)
     if train is None:
         for key in ("evaluate", "export"):
-            if getattr(recipe, key) is not None:
+            # Without a student the export's licence is that of the dataset's card.
+            wanted = key == "evaluate" or student is not None
+            if wanted and getattr(recipe, key) is not None:
                 findings.add(key, f"{key} needs a trained student", None, "Give `train`.")
         return
     if student is None:

@@ -15,15 +15,15 @@ from distill.recipe.given import objective_of
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask
-from distill.report.card import DatasetFacts, dataset_card
+from distill.report.card import dataset_card
 from distill.rows.dataset import DatasetRow, write_dataset
 from distill.rows.readers import read_records
 from distill.rows.row import Row, canonical_json, digest
 from distill.rows.stages import read_stage, write_stage
+from distill.run.card import dataset_facts
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import dataset_row
-from distill.run.keys import asked_teachers, recipe_hash
-from distill.run.lock import prompt_hashes
+from distill.run.pace import Pace
 from distill.run.packages import student_tokenizer
 from distill.split.split import split_rows
 
@@ -34,7 +34,7 @@ def generate_step(context: Context) -> Outcome:
     chain = _chain(context) if _joint(recipe) else None
     try:
         made = context.runner.run(
-            run_generate(recipe, context.teachers, chain.sift if chain else None, context.listen)
+            run_generate(recipe, context.teachers, chain.sift if chain else None, Pace(context))
         )
     except Interrupted as stop:
         raise budget_error(context, stop) from stop
@@ -133,7 +133,7 @@ def split_step(context: Context) -> Outcome:
         (row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id
     )
     counts = {name: len(part) for name, part in splits.items()}
-    card = dataset_card(_facts(context, counts, len(rejected)))
+    card = dataset_card(dataset_facts(context, counts, rejected))
     write_dataset(directory.dataset, splits, rejected, card)
     write_stage(
         directory.stage("split"),
@@ -164,23 +164,6 @@ def _split(recipe: Recipe, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
         recipe.task.input,
         label_field=labelled,
         seed_fields=grown,
-    )
-
-
-def _facts(context: Context, splits: Mapping[str, int], rejected: int) -> DatasetFacts:
-    """What the card says. No cost: the same recipe and store must give the same card."""
-    recipe = context.recipe
-    done = context.directory.done("filter")
-    return DatasetFacts(
-        name=recipe.name,
-        task=recipe.task.kind,
-        splits=splits,
-        rejected=rejected,
-        teachers={name: recipe.teachers[name].model or "" for name in asked_teachers(recipe)},
-        prompts=prompt_hashes(recipe),
-        filters=done.details["order"] if done else [],
-        license=recipe.export.license if recipe.export else None,
-        recipe_hash=recipe_hash(recipe),
     )
 
 

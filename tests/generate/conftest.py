@@ -79,7 +79,7 @@ def make_recipe(tmp_path):
             (tmp_path / name).write_text(content, encoding="utf-8")
         generate = {"fields": fields} | {
             key: more.pop(key)
-            for key in ("accept", "candidates", "max_failed", "strategy")
+            for key in ("accept", "candidates", "max_failed", "strategy", "balance")
             if key in more
         }
         plain = {

@@ -1,0 +1,64 @@
+"""What a run knows of its dataset, for the card."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from distill.recipe.schema import Recipe
+from distill.report.card import DatasetFacts
+from distill.rows.row import Row
+from distill.run.context import Context
+from distill.run.keys import asked_teachers, recipe_hash
+from distill.run.lock import prompt_hashes
+
+
+def dataset_facts(
+    context: Context, splits: Mapping[str, int], rejected: Sequence[Row]
+) -> DatasetFacts:
+    """The facts of a run whose rows are sifted; `rejected` holds the failed ones too."""
+    recipe = context.recipe
+    made, sifted = context.directory.done("generate"), context.directory.done("filter")
+    filters = list(sifted.details["order"]) if sifted else []
+    totals = context.teachers.budget.totals()
+    asked = totals.requests or totals.stored_answers
+    return DatasetFacts(
+        name=recipe.name,
+        task=recipe.task.kind,
+        splits=splits,
+        rejected=len(rejected),
+        teachers={name: recipe.teachers[name].model or "" for name in asked_teachers(recipe)},
+        prompts=prompt_hashes(recipe),
+        filters=filters,
+        license=recipe.export.license if recipe.export else None,
+        recipe_hash=recipe_hash(recipe),
+        strategy=recipe.generate.strategy if recipe.generate else None,
+        candidates=made.counts["in"] if made else None,
+        reasons=Counter(row.reason or "unknown" for row in rejected),
+        cost=totals.as_dict() if asked else {},
+        notes=list(_notes(made.details if made else {})),
+        limits=list(_limits(context, recipe, filters)),
+    )
+
+
+def _notes(details: Mapping[str, object]) -> Iterator[str]:
+    short, probe = details.get("shortfall"), details.get("probe")
+    if isinstance(short, Mapping):
+        yield f"{short['got']} of the {short['accept']} rows that were wanted: {short['why']}."
+    if isinstance(probe, Mapping) and probe["overall"]["value"] is not None:
+        figure = probe["overall"]
+        yield (
+            f"The teacher `{probe['teacher']}` was measured on {figure['n']} gold rows first: "
+            f"{probe['metric']} {figure['value']:.3f}."
+        )
+
+
+def _limits(context: Context, recipe: Recipe, filters: Sequence[str]) -> Iterator[str]:
+    if recipe.data.gold is None:
+        yield "No gold was given: overlap with a test set was not looked for."
+    if not {"near_duplicate", "semantic_duplicate"} & set(filters):
+        yield "Near-duplicates were not looked for."
+    if not {"judge", "verify", "agree"} & set(filters):
+        yield "No second opinion on the answers was asked for."
+    if "pii" not in filters:
+        yield "Personal data was not looked for."
+    if context.directory.done("review") is None:
+        yield "No person has looked at the rows."
