@@ -6,6 +6,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from teachers.scripted.server import Faults
 
 ROWS = 300
@@ -53,6 +55,85 @@ def test_kills_change_nothing(project, tmp_path):
         one, other = ((folder / "runs/tiny/dataset" / name).read_bytes() for folder in folders)
         assert one == other
     assert not list(Path(killed).rglob("*.part"))
+
+
+GROWING = """\
+version: 1
+name: tiny
+seed: 3
+teachers:
+  big: TEACHER
+task: {kind: classify, labels: [billing, bug, other]}
+data: {seeds: seeds.jsonl}
+generate:
+  accept: 90
+  candidates: 900
+  balance: label
+  fields:
+    examples: {sample: accepted, count: 2}
+    label: {sample: labels}
+    n: {sample: N}
+    text: {ask: big, prompt: "Write case {{ n }} about {{ label }} unlike {{ examples | json }}"}
+    check: {ask: big, prompt: "{{ text }} about {{ label }}", votes: 2, choices: labels}
+filter:
+  - duplicate: {field: n}
+split: {train: 0.8, val: 0.2, keep_together: [seed]}
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_a_growing_run(project, tmp_path):
+    """Rounds, growth, balance and votes, killed 20 times: the same bytes, few extra calls."""
+    rng = random.Random(29)
+    with project.served(Faults(latency_s=0.02)) as server:
+        folders = [tmp_path / name for name in ("killed", "calm")]
+        for folder in folders:
+            project.write_project(folder)
+            (folder / "seeds.jsonl").write_text(
+                '{"text": "refund me", "label": "billing"}\n{"text": "it broke", "label": "bug"}\n'
+            )
+            teacher = project.json.dumps(server.teacher(max_tokens=60))
+            text = GROWING.replace("TEACHER", teacher).replace("N}", f"{list(range(400))}}}")
+            (folder / "recipe.yaml").write_text(text)
+        killed, calm = folders
+        said = project.finish(project.start("generate", "recipe.yaml", "--json", cwd=calm))
+        assert said.code == 0, said.err
+        needed = server.requests
+        kills = 0
+        while kills < 20:
+            before = server.requests
+            process = project.start("generate", "recipe.yaml", cwd=killed)
+            goal = before + rng.randint(1, max(2, needed // 25))
+            wait_for(lambda goal=goal, process=process: (
+                server.requests >= goal or process.poll() is not None
+            ))  # fmt: skip
+            process.send_signal(signal.SIGKILL)
+            assert project.finish(process).code == -signal.SIGKILL
+            kills += 1
+        said = project.finish(project.start("generate", "recipe.yaml", "--json", cwd=killed))
+        assert said.code == 0, said.err
+        assert said.json["shortfall"] is None
+        assert needed <= server.requests - needed <= needed + kills * IN_FLIGHT
+    for name in ("train.jsonl", "val.jsonl", "openai.jsonl"):
+        one, other = ((folder / "runs/tiny/dataset" / name).read_bytes() for folder in folders)
+        assert one == other
+
+
+def test_a_second_interrupt_ends_now(project, tmp_path):
+    """Ctrl-C waits for what is in flight; a second one does not."""
+    with project.served(Faults(latency_s=4.0)) as server:
+        recipe = project.write_project(tmp_path, rows=40, teacher=server.teacher(concurrency=4))
+        process = project.start("generate", recipe, cwd=tmp_path)
+        wait_for(lambda: server.requests >= 4)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said = project.finish(process)
+        assert said.code == 130
+        assert time.monotonic() - asked < 2.5
+        assert "Traceback" not in said.err
 
 
 def test_an_interrupt_and_a_second_process(project, tmp_path):
