@@ -85,7 +85,7 @@ def _terms(recipe: Recipe, latency: Mapping[str, float]) -> dict[str, Terms]:
             (price.input, price.output) if price else None,
             own,
             config.rpm,
-            config.tpm,
+            config.tpm if isinstance(config.tpm, int) else None,
             latency.get(name),
         )
     return terms
