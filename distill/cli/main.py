@@ -8,10 +8,33 @@ from collections.abc import Sequence
 import typer
 
 from distill import __version__
-from distill.cli import advise, init, judge, losses, plan, predict, recipe, run, runs
+from distill.cli import (
+    advise,
+    compare,
+    init,
+    judge,
+    losses,
+    plan,
+    predict,
+    recipe,
+    run,
+    runs,
+)
 from distill.cli.output import Output, take_flags
 from distill.errors import DistillError, Problem
 
+GROUPS = (
+    recipe,
+    run,
+    runs,
+    plan,
+    predict,
+    compare,
+    losses,
+    judge,
+    advise,
+    init,
+)
 INTERRUPTED = 130
 EPILOG = "Every command takes --json, --quiet and --debug, before or after its name."
 
@@ -33,7 +56,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_global_options)
-    for group in (recipe, run, runs, predict, losses, judge, advise, init, plan):
+    for group in GROUPS:
         group.register(app)
     return app
 
