@@ -196,10 +196,11 @@ async def _pass(link: Link, rows: Sequence[Row]) -> list[Row]:
 
 
 def _apply(link: Link, row: Row, outcome: Outcome) -> Row:
-    fields, verdict = row.fields, outcome
+    fields: Mapping[str, Any]
     if isinstance(outcome, Edited):
         fields, verdict = {**row.fields, **outcome.fields}, outcome.verdict
-    assert isinstance(verdict, Verdict)
+    else:
+        fields, verdict = row.fields, outcome
     if not verdict.keep and link.restored:
         verdict = replace(verdict, keep=True, reason=f"restored:{verdict.reason or link.name}")
         return replace(row, fields=fields, verdicts=(*row.verdicts, verdict))

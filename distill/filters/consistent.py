@@ -28,18 +28,15 @@ class Consistent:
         """Drops with contradiction; the score is the share of the like inputs with this label."""
         plain = {row.id: normalise(text_of_value(row.fields[self._field])) for row in rows}
         label = {row.id: text_of_value(row.fields[self._label]) for row in rows}
+        texts = list(dict.fromkeys(plain.values()))
+        self._index.extend((text, text) for text in texts if text not in self._labels)
         for row in rows:
-            text = plain[row.id]
-            if text not in self._labels:
-                self._labels[text] = Counter()
-                self._index.add(text, text)
-            self._labels[text][label[row.id]] += 1
+            self._labels.setdefault(plain[row.id], Counter())[label[row.id]] += 1
         near: dict[str, Counter[str]] = {}
-        for text in dict.fromkeys(plain.values()):
-            like = self._labels[text].copy()
-            for other, _ in self._index.all(text, text):
-                like.update(self._labels[other])
-            near[text] = like
+        for text, alike in self._index.look_up((text, text) for text in texts):
+            near[text] = self._labels[text].copy()
+            for other, _ in alike:
+                near[text].update(self._labels[other])
         return [self._verdict(near[plain[row.id]], label[row.id]) for row in rows]
 
     def _verdict(self, like: Counter[str], label: str) -> Verdict:

@@ -33,12 +33,12 @@ class NotInGold:
         self._runs = NgramIndex(spec.ngram)
         self._parts = Containment(spec.near) if spec.near else None
         self._alike = NearDuplicates(spec.similarity) if spec.similarity else None
-        for at, text in enumerate(texts):
+        if self._alike is not None:
+            self._alike.extend((f"gold {at}", text) for at, text in enumerate(texts))
+        for text in texts:
             self._runs.add(text)
             if self._parts is not None:
                 self._parts.add(text)
-            if self._alike is not None:
-                self._alike.add(str(at), text)
         self._cosine = spec.cosine
         self._embed = Embedder(context.model(spec.semantic)) if spec.semantic else None
         self._meanings = self._embed(texts) if self._embed else None
@@ -47,11 +47,17 @@ class NotInGold:
         """Drops with exact, ngram, near or semantic; the score is the likeness of the last two."""
         texts = [text_of_value(row.fields[self.needs[0]]) for row in rows]
         found = [self._verdict(text) for text in texts]
+        if self._alike is not None:
+            left = ((str(at), texts[at]) for at, verdict in enumerate(found) if verdict.keep)
+            for place, alike in list(self._alike.look_up(left)):
+                if alike:
+                    score = max(likeness for _, likeness in alike)
+                    found[int(place)] = Verdict("not_in_gold", False, "near", score)
         if self._embed is None or self._meanings is None:
             return found
-        left = [at for at, verdict in enumerate(found) if verdict.keep]
-        cosines = nearest_of(self._embed([texts[at] for at in left]), self._meanings)
-        for at, cosine in zip(left, cosines.tolist(), strict=True):
+        open_rows = [at for at, verdict in enumerate(found) if verdict.keep]
+        cosines = nearest_of(self._embed([texts[at] for at in open_rows]), self._meanings)
+        for at, cosine in zip(open_rows, cosines.tolist(), strict=True):
             keep = cosine < self._cosine
             found[at] = Verdict("not_in_gold", keep, None if keep else "semantic", cosine)
         return found
@@ -62,9 +68,6 @@ class NotInGold:
         if self._runs.hit(text) is not None:
             return Verdict("not_in_gold", False, "ngram")
         share = self._parts.share(text) if self._parts else None
-        if share is None and self._alike is not None:
-            near = self._alike.find("", text)
-            share = near[1] if near else None
         if share is not None:
             return Verdict("not_in_gold", False, "near", share)
         return Verdict("not_in_gold", True)

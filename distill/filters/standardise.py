@@ -53,11 +53,12 @@ class Standardise:
 
 def standardised(text: str, strip: frozenset[str]) -> str:
     """Returns the text in its one form; what was given twice comes out the same."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = _SPACES.sub(" ", _INVISIBLE.sub("", text))
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+        text = _SPACES.sub(" ", _INVISIBLE.sub("", text))
     if "html" in strip:
         text = html.unescape(_TAG.sub("", text))
-    if "fence" in strip and (fenced := _FENCED.match(text)):
+    if "fence" in strip and "\n" in text and (fenced := _FENCED.match(text)):
         text = fenced[2]
     if "markdown" in strip:
         for pattern, plain in _MARKS:
@@ -70,6 +71,8 @@ def standardised(text: str, strip: frozenset[str]) -> str:
 
 def _white_space(text: str) -> str:
     """No blanks at line ends, none in a row inside a line, at most one empty line in a row."""
+    if "\n" not in text:
+        return re.sub(r"[ \t]+", " ", text).strip()
     lines = []
     for line in text.strip("\n").rstrip().split("\n"):
         body = line.lstrip(" \t")

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _MARKS = re.compile(r"[^\w\s]|_")
 _BLANKS = {code: " " for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
 
 
+@lru_cache(maxsize=256)
 def normalise(text: str) -> str:
     """Returns the text without the differences that do not count: case, white space, punctuation.
 
@@ -87,6 +89,18 @@ class NearDuplicates:
     def add(self, id: str, text: str) -> None:
         """Puts a text into the index."""
         self._insert(id, self._sketch(text))
+
+    def extend(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Puts many texts into the index, much faster than one by one."""
+        for id, sketch in self._sketched(rows):
+            self._insert(id, sketch)
+
+    def look_up(
+        self, rows: Iterable[tuple[str, str]]
+    ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """Yields each row's id with what `all` says of it, much faster than one by one."""
+        for id, sketch in self._sketched(rows):
+            yield id, list(self._alike(id, sketch))
 
     def add_if_new(
         self, rows: Iterable[tuple[str, str]]

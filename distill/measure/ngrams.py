@@ -23,6 +23,9 @@ class NgramIndex:
     def __init__(self, n: int) -> None:
         self._n = n
         self._runs: dict[int, set[str]] = {}
+        self._first = min(n, SHORTEST_WHOLE)
+        self._openings: set[str] = set()
+        """The first words of every run: one look-up says where a longer run can begin at all."""
 
     def add(self, text: str) -> None:
         """Puts a text into the index."""
@@ -30,13 +33,18 @@ class NgramIndex:
         size = min(self._n, len(words))
         if size == self._n or size >= SHORTEST_WHOLE:
             self._runs.setdefault(size, set()).update(_runs(words, size))
+            last = len(words) - size + self._first
+            self._openings.update(_runs(words[:last], self._first))
 
     def hit(self, text: str) -> str | None:
         """Returns the longest indexed run of words that the text holds, or None."""
         words = normalise(text).split()
-        for size in sorted(self._runs, reverse=True):
+        openings = self._openings
+        starts = [at for at, run in enumerate(_runs(words, self._first)) if run in openings]
+        for size in sorted(self._runs, reverse=True) if starts else ():
             known = self._runs[size]
-            for run in _runs(words, size):
+            for at in starts:
+                run = " ".join(words[at : at + size])
                 if run in known:
                     return run
         return None

@@ -23,6 +23,7 @@ class RougePool:
         self._least = least
         self._numbers: dict[str, str] = {}
         self._pool: list[str] = []
+        self._texts: list[str] = []
         # LCS >= least (m + n) / 2 words are shared, so Jaccard of words is at least this.
         self._index = NearDuplicates(least / (2 - least), ngram=1)
 
@@ -35,13 +36,16 @@ class RougePool:
         if len(self._pool) <= WHOLE_POOL:
             pool = self._pool
         else:
+            start = len(self._index)
+            self._index.extend((str(start + at), one) for at, one in enumerate(self._texts))
+            self._texts.clear()
             pool = [self._pool[int(at)] for at, _ in self._index.all("", text)]
         found = self._extract(coded, pool, scorer=self._similarity, score_cutoff=self._least)
         return None if found is None else float(found[1])
 
     def add(self, text: str) -> None:
         """Keeps a text."""
-        self._index.add(str(len(self._pool)), text)
+        self._texts.append(text)
         self._pool.append(self._coded(text))
 
     def _coded(self, text: str) -> str:
