@@ -19,7 +19,10 @@ HERE = Path(__file__).parent
 LATENCY_S, ROWS, IN_FLIGHT = 0.2, 2_000, 200
 STORED_ROWS = 20_000
 MEMORY_ROWS = {False: 10_000, True: 50_000}
-PEERS = {"curator": ["bespokelabs-curator==0.1.31"], "distilabel": ["distilabel[openai]==1.5.3"]}
+PEERS = {
+    "curator": ["bespokelabs-curator==0.1.31"],
+    "distilabel": ["distilabel[openai]==1.5.3", "requests"],
+}
 OURS = ("bare", "openai_aiohttp", "openai_default", "gateway")
 LONGEST_S = 300
 
