@@ -262,7 +262,7 @@ class Gateway:
             trip.answer = check_answer(ask, await self._batch.ask(ask, trip.key))
             return
         # Places first: a reservation in the queue would keep the budget from those in flight.
-        async with self._own.slot(), self._limits.slot():
+        async with self._own, self._limits:
             guess = bound // 4
             await self._limits.admit(guess, limit)
             self._stop_if_refused(ask)

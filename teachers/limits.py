@@ -9,8 +9,6 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from teachers.config import TokenRate
 from teachers.rate_headers import Left
@@ -46,7 +44,10 @@ class Bucket:
 
 
 class Limits:
-    """The pace of one account and model, for every teacher that asks it."""
+    """The pace of one account and model, for every teacher that asks it.
+
+    `async with limits:` holds one of the places in flight.
+    """
 
     def __init__(
         self, concurrency: int, rpm: int | None = None, tpm: int | TokenRate | None = None
@@ -73,9 +74,8 @@ class Limits:
             self.now += concurrency - self.most
             self.most = concurrency
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """One of the places in flight, in the order of asking."""
+    async def __aenter__(self) -> None:
+        """Take one of the places in flight, in the order of asking."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._busy, self._waiting = loop, 0, deque()
@@ -83,11 +83,11 @@ class Limits:
             self._busy += 1
         else:
             await self._queue(loop)
-        try:
-            yield
-        finally:
-            self._busy -= 1
-            self._wake()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the place to the next."""
+        self._busy -= 1
+        self._wake()
 
     async def _queue(self, loop: asyncio.AbstractEventLoop) -> None:
         waiter: asyncio.Future[None] = loop.create_future()

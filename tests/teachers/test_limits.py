@@ -69,7 +69,7 @@ def test_a_burst_cuts_once_and_answers_recover():
 
     async def main():
         async def busy():
-            async with limits.slot():
+            async with limits:
                 await asyncio.sleep(0)
                 limits.answered()
 
@@ -86,7 +86,7 @@ def test_answers_below_the_limit_raise_nothing():
 
     async def main():
         for _ in range(200):
-            async with limits.slot():
+            async with limits:
                 limits.answered()
 
     asyncio.run(main())
@@ -98,7 +98,7 @@ def test_cancelled_waiters_keep_no_place():
 
     async def main():
         limits = Limits(1)
-        async with limits.slot():
+        async with limits:
             waiting = [asyncio.create_task(hold(limits)) for _ in range(3)]
             await asyncio.sleep(0)
             waiting[0].cancel()
@@ -106,7 +106,7 @@ def test_cancelled_waiters_keep_no_place():
         await asyncio.wait_for(hold(limits), 2)
 
     async def hold(limits):
-        async with limits.slot():
+        async with limits:
             await asyncio.sleep(0)
 
     asyncio.run(main())
