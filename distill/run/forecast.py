@@ -17,6 +17,7 @@ from distill.plan.memory import (
 )
 from distill.plan.shape import Shape, shape_of, shipped_config
 from distill.recipe.files import locate
+from distill.recipe.load import load_recipe
 from distill.recipe.schema import Recipe
 from distill.recipe.student import Student
 from distill.recipe.training import Train
@@ -73,9 +74,13 @@ def with_vocabulary(recipe: Recipe, student: Student) -> dict[str, Any]:
     size = getattr(student.tokenizer, "bpe", None)
     if "vocab_size" not in config and isinstance(student.tokenizer, str):
         teacher = recipe.teachers.get(student.tokenizer)
-        model = teacher.model if isinstance(teacher, LocalTeacher) else student.tokenizer
-        other = model_config(recipe, model) if model else None
-        size = other.get("vocab_size") if other else None
+        if isinstance(teacher, LocalTeacher) and teacher.recipe:
+            made = load_recipe(locate(recipe, teacher.recipe)).student
+            size = getattr(made.tokenizer, "bpe", None) if made else None
+        else:
+            model = teacher.model if isinstance(teacher, LocalTeacher) else student.tokenizer
+            other = model_config(recipe, model) if model else None
+            size = other.get("vocab_size") if other else None
     return {"vocab_size": size, **config} if size else config
 
 
@@ -183,7 +188,7 @@ def forecast_text(found: Mapping[str, Any]) -> str:
         setting = student["setting"]
         lines.append(
             f"GPU memory: {gib(student['total'])} on each of {setting['devices']} for "
-            f"{student['parameters'] / 1e9:.2f}B parameters, {setting['method']}, "
+            f"{_count(student['parameters'])} parameters, {setting['method']}, "
             f"{setting['rows']} rows of {setting['length']} tokens at a time"
         )
         parts = ("weights", "gradients", "optimizer", "activations", "head", "teacher")
@@ -192,8 +197,12 @@ def forecast_text(found: Mapping[str, Any]) -> str:
         lines.append(f"  by stage: {stages}")
     for name, teacher in found["teachers"].items():
         sizes = f"{gib(teacher['bf16'])} in bf16, {gib(teacher['4bit'])} in 4 bits"
-        lines.append(f"teacher {name}: {teacher['parameters'] / 1e9:.2f}B parameters, {sizes}")
+        lines.append(f"teacher {name}: {_count(teacher['parameters'])} parameters, {sizes}")
     return "\n".join([*lines, *found["why"]]) or "nothing is trained and no teacher is local"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f}B" if parameters >= 1e8 else f"{parameters / 1e6:.2f}M"
 
 
 def _json(path: Path) -> dict[str, Any] | None:
