@@ -48,7 +48,7 @@ teachers:
       - {when: 'Answer the question', answers: ['It is said there [1] [2] [3] [4].']}
 task: {kind: grounded}
 data: {documents: documents.jsonl, gold: gold.jsonl}
-generate: {strategy: from_documents, ask: t, accept: 300,
+generate: {strategy: from_documents, ask: t, accept: 180,
            options: {words: 150, unanswerable: 0.2, distractors: 3}}
 filter:
   - duplicate: {field: question}
@@ -57,7 +57,7 @@ split: {train: 0.9, val: 0.1, keep_together: [seed]}
 
 
 def test_from_documents_over_xquad(distill, articles, tmp_path):
-    """300 grounded rows of 48 articles: whole passages, foreign distractors, split by article."""
+    """180 grounded rows of 48 articles: whole passages, foreign distractors, split by article."""
     documents, gold = articles
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     said = distill("generate", "recipe.yaml", cwd=tmp_path, timeout=120)
@@ -65,7 +65,7 @@ def test_from_documents_over_xquad(distill, articles, tmp_path):
     assert said.report["shortfall"] is None
     folder = tmp_path / "runs/xquad/dataset"
     train, val = lines(folder / "train.jsonl"), lines(folder / "val.jsonl")
-    assert len(train) + len(val) == 300
+    assert len(train) + len(val) == 180
     whole = {document["id"]: " ".join(document["text"].split()) for document in documents}
     for row in [*train, *val]:
         fields = row["fields"]
@@ -75,7 +75,7 @@ def test_from_documents_over_xquad(distill, articles, tmp_path):
             assert len(part["text"].split()) <= 150
             assert " ".join(part["text"].split()) in whole[place]
         assert shown.count(fields["passage_id"]) == (0 if fields["unanswerable"] else 1)
-    share = sum(row["fields"]["unanswerable"] for row in [*train, *val]) / 300
+    share = sum(row["fields"]["unanswerable"] for row in [*train, *val]) / 180
     assert 0.12 < share < 0.28
     sides = [{row["fields"]["passage_id"] for row in part} for part in (train, val)]
     assert not sides[0] & sides[1]
