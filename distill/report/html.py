@@ -4,20 +4,21 @@ The content security policy allows only the scripts whose hashes stand in it and
 all, so text from a row could not run or load anything even if it reached the page unescaped.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from distill.report import figures, plots
-
-TEMPLATES = Path(__file__).parent / "templates"
+from distill.report.page import (
+    environment,
+    json_block,
+    plotly_js,
+    read_template,
+    script_hash,
+    words,
+)
 
 VERDICTS = {
     "ship": ("good", "Ship it"),
@@ -53,10 +54,10 @@ def render(
         versions: package -> version.
     """
     drawn = _plots(report, curves or report.get("curves") or {})
-    plotly = _plotly_js() if drawn else ""
-    draw = (TEMPLATES / "draw.js").read_text(encoding="utf-8") if drawn else ""
+    plotly = plotly_js() if drawn else ""
+    draw = read_template("draw.js") if drawn else ""
     page = (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             report=report,
@@ -69,11 +70,11 @@ def render(
             notes=notes,
             recipe=recipe,
             versions=versions or {},
-            plots={name: _json_block(figure) for name, figure in drawn.items()},
+            plots={name: json_block(figure) for name, figure in drawn.items()},
             metric_plots=[name for name in drawn if name.startswith("metric-")],
-            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            style=Markup(read_template("style.css")),
             scripts=[Markup(script) for script in (plotly, draw) if script],
-            hashes=[_hash(script) for script in (plotly, draw) if script],
+            hashes=[script_hash(script) for script in (plotly, draw) if script],
         )
     )
     # A lone surrogate in a row cannot be written as UTF-8.
@@ -181,7 +182,7 @@ def _samples(
     shown: dict[str, list[dict[str, Any]]] = {"accepted": [], "rejected": []}
     for kind in ("accepted", "rejected"):
         for row in samples.get(kind, ()):
-            fields = {name: _words(value) for name, value in row["fields"].items()}
+            fields = {name: words(value) for name, value in row["fields"].items()}
             shown[kind].append({"id": row["id"], "reason": row.get("reason"), "fields": fields})
     answers = [_answer(row, exact) for row in samples.get("answers", ())]
     shown["wrong"] = [row for row in answers if row["right"] is False]
@@ -192,7 +193,7 @@ def _samples(
 
 def _answer(row: Mapping[str, Any], exact: bool) -> dict[str, Any]:
     names = ("input", "gold", "student", "teacher")
-    fields = {name: _words(row[name]) for name in names if name in row}
+    fields = {name: words(row[name]) for name in names if name in row}
     right = _same(row.get("student"), row.get("gold")) if exact else None
     return {"id": row["id"], "reason": None, "fields": fields, "right": right}
 
@@ -205,61 +206,3 @@ def _same(answer: Any, gold: Any) -> bool:
         except ValueError:
             return False
     return bool(answer == gold)
-
-
-def _words(value: Any) -> str:
-    if value is None:
-        return "(no answer)"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        title=figures.title, number=_number, duration=_duration, moment=_moment
-    )
-    return environment
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return figures.MISSING if value is None else f"{value:,.{digits}f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _moment(started: str) -> str:
-    """An ISO time to the minute; anything else as it is."""
-    try:
-        when = datetime.fromisoformat(started)
-    except ValueError:
-        return started
-    zone = f" {when.tzname()}" if when.tzinfo else ""
-    return f"{when:%Y-%m-%d %H:%M}{zone}"
-
-
-def _plotly_js() -> str:
-    from plotly.offline import get_plotlyjs
-
-    code: str = get_plotlyjs()
-    return code
-
-
-def _json_block(text: str) -> Markup:
-    """JSON that cannot end its own script element."""
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

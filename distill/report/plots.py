@@ -53,7 +53,7 @@ def waterfall(rows: Sequence[Mapping[str, Any]]) -> str | None:
     )
     figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix="  ")
     figure.update_xaxes(gridcolor=GRID, zeroline=False, rangemode="tozero", nticks=6)
-    return _finished(figure, 60 + ROW_HEIGHT * len(steps))
+    return finished(figure, 60 + ROW_HEIGHT * len(steps))
 
 
 def loss_curve(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
@@ -87,7 +87,7 @@ def loss_curve(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
         showlegend=len(figure.data) > 1,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
-    return _finished(figure, 300)
+    return finished(figure, 300)
 
 
 def metric_bars(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> str | None:
@@ -123,7 +123,7 @@ def metric_bars(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> str | 
     highest = max(f["value"] + up for f, (_, up) in zip(figures, spreads, strict=True))
     top = 1.0 if metric not in UNBOUNDED and highest <= 1 else highest * 1.05
     plot.update_xaxes(gridcolor=GRID, zeroline=False, range=[0, top or 1], nticks=6)
-    return _finished(plot, 40 + ROW_HEIGHT * len(systems))
+    return finished(plot, 40 + ROW_HEIGHT * len(systems))
 
 
 def plotted_metrics(metrics: Mapping[str, Mapping[str, Any]], most: int = 3) -> list[str]:
@@ -175,7 +175,8 @@ def _colour(system: str) -> str:
     return ARM if system in ("hard_labels", "hard_labels_confident", "text") else BASELINE
 
 
-def _finished(figure: Any, height: int) -> str:
+def finished(figure: Any, height: int) -> str:
+    """A figure in the look of our pages, as JSON; height in pixels."""
     figure.update_layout(
         template="none",
         height=height,
