@@ -43,11 +43,7 @@ class Words:
         codes = np.fromiter((word_code(word) for word in known), np.uint64, len(known))
         self.codes: Hashes = codes[np.asarray(flat, np.int64)]
         self.starts: Ints = np.asarray(starts, np.int64)
-
-    @property
-    def counts(self) -> "Ints":
-        """Words of each text."""
-        return numpy().diff(self.starts)  # type: ignore[no-any-return]
+        self.counts: Ints = np.diff(self.starts)
 
     def __len__(self) -> int:
         return len(self.plain)
@@ -59,6 +55,7 @@ class Words:
         both.plain = self.plain + other.plain
         both.codes = np.concatenate([self.codes, other.codes])
         both.starts = np.concatenate([self.starts, other.starts[1:] + self.starts[-1]])
+        both.counts = np.concatenate([self.counts, other.counts])
         return both
 
     def runs(self, n: int, rows: "Ints | None" = None) -> "tuple[Hashes, Ints]":

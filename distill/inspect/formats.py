@@ -1,0 +1,106 @@
+"""Whether rows are written alike: types and gaps of each column, features most texts share."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from distill.inspect.view import View
+
+MOSTLY, RARELY = 0.9, 0.1
+"""A feature of more (or fewer) texts than this makes the others the odd ones."""
+SHOWN = 1000
+
+_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s", re.M)
+_HEADING = re.compile(r"^#{1,6} ", re.M)
+_TAG = re.compile(r"</?(?:p|div|br|span|a|b|i|li|ul|table|html|script)\b[^>]{0,200}>", re.I)
+_MOJIBAKE = re.compile("\u00c3[\u0080-\u00bf]|\u00e2\u20ac|\ufffd|\u00c2[\u00a0-\u00bf]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def _is_json(text: str) -> bool:
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+FEATURES: Mapping[str, Callable[[str], bool]] = {
+    "JSON": _is_json,
+    "code block": lambda text: "```" in text,
+    "bullets": lambda text: bool(_BULLET.search(text)),
+    "heading": lambda text: bool(_HEADING.search(text)),
+    "bold": lambda text: "**" in text,
+    "final answer after ####": lambda text: "#### " in text,
+    "number only": lambda text: text.replace(",", "").replace(".", "", 1).lstrip("-").isdigit(),
+    "begins with a capital": lambda text: text[:1].isupper(),
+    "ends a sentence": lambda text: text.endswith((".", "!", "?", "\u3002")),
+    "several lines": lambda text: "\n" in text,
+}
+"""What an answer may have or not; the odd ones out are named."""
+
+FAULTS: Mapping[str, Callable[[str], bool]] = {
+    "HTML tags": lambda text: "<" in text and bool(_TAG.search(text)),
+    "broken encoding": lambda text: not text.isascii() and bool(_MOJIBAKE.search(text)),
+    "control characters": lambda text: not text.isprintable() and bool(_CONTROL.search(text)),
+    "white space around": lambda text: text != text.strip(),
+}
+"""What no text should have."""
+
+
+def measure_format(view: View) -> dict[str, Any]:
+    """{columns: {NAME: {types, missing}}, features: {...}, faults: {...}}.
+
+    A feature is {share, rule, odd: count, rows}: `rule` is "with" or "without" where nearly all
+    texts agree, and `rows` are the others.
+    """
+    texts = view.outputs if view.outputs is not None and any(view.outputs) else view.inputs
+    stripped = [text.strip() for text in texts]
+    features = {
+        name: _feature(view, [bool(test(text)) for text in stripped], stripped)
+        for name, test in FEATURES.items()
+    }
+    faults = {name: _rows(view, test) for name, test in FAULTS.items()}
+    return {
+        "of": "output" if texts is view.outputs else "input",
+        "columns": _columns(view),
+        "features": features,
+        "faults": faults,
+    }
+
+
+def _rows(view: View, test: Callable[[str], bool]) -> dict[str, Any]:
+    both = zip(view.inputs, view.outputs or view.inputs, strict=True)
+    rows = [view.ids[at] for at, texts in enumerate(both) if any(map(test, texts))]
+    return {"count": len(rows), "rows": rows}
+
+
+def _feature(view: View, has: Sequence[bool], texts: Sequence[str]) -> dict[str, Any]:
+    known = [at for at, text in enumerate(texts) if text]
+    share = sum(has[at] for at in known) / len(known) if known else 0.0
+    rule = "with" if share >= MOSTLY else "without" if share <= RARELY else None
+    odd = [at for at in known if rule and has[at] != (rule == "with")]
+    rows = [view.ids[at] for at in odd[:SHOWN]]
+    return {"share": share, "rule": rule, "odd": len(odd), "rows": rows}
+
+
+def _columns(view: View) -> dict[str, Any]:
+    """Per column: the types of its values, and how many rows lack it."""
+    names = dict.fromkeys(name for item in view.items for name in item.fields)
+    found = {}
+    for name in names:
+        values = [item.fields.get(name) for item in view.items]
+        types = Counter(type(value).__name__ for value in values if value is not None)
+        empty = sum(value is None or value == "" for value in values)
+        found[name] = {
+            "types": dict(types.most_common()),
+            "missing": empty,
+            "different": len(
+                {value if isinstance(value, str) else repr(value) for value in values}
+            ),
+        }
+    return found
