@@ -151,6 +151,12 @@ class Gateway:
                 flight.task.cancel()
         return await self._free(key, answer) if joined else answer
 
+    def stored(self, ask: Ask) -> Answer | None:
+        """The answer that the store holds for this ask, None where it has none; nothing is sent."""
+        key = self._keys.key(ask)
+        known = look_up(self._store, self._keys, ask, key, self._attempts(), self._retry_failed)
+        return known.answer
+
     async def close(self) -> None:
         """Wait a moment for calls in flight, then give back what the adapter holds."""
         tasks = [flight.task for flight in self._flights.values() if flight.task]

@@ -6,8 +6,9 @@ token that the server insists on writing is thrown away. aiohttp only; no torch.
 """
 
 import asyncio
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import aiohttp
 import numpy as np
 
 from distill.capture.api import remote_identity
+from distill.capture.metering import Meter
 from distill.capture.result import Captured, captured
 from distill.errors import DataError, Problem, RecipeError, RunError
 from distill.progress import Listener, Progress
@@ -27,6 +29,8 @@ from distill.signals.types import Signal, SignalRow, TokenLogp, from_lists
 IMPOSSIBLE = -9000.0
 """The server writes -9999 for a probability of 0: JSON has no infinity."""
 AT_ONCE = 256
+FIRST = 32
+"""Rows after which the server's tokens and its knowledge are looked at; nothing is kept before."""
 RETRIES = 4
 LEAST_COMPARED = 20
 
@@ -40,6 +44,10 @@ class PromptServer:
     model: str
     headers: Mapping[str, str] = field(default_factory=dict)
     concurrency: int = 8
+    others: tuple[str, ...] = ()
+    """More addresses of the same model, asked in turn."""
+    identity: str | None = None
+    """What stands behind the address, where the model's name does not say it."""
     timeout_s: float = 300.0
     retry_s: float = 1.0
     """Before the first retry; doubled for each one more."""
@@ -52,13 +60,18 @@ async def capture_served(
     settings: CaptureSettings,
     folder: Path | str,
     listen: Listener,
+    *,
+    meter: Meter | None = None,
 ) -> Captured:
     """Fill the cache with every row that it does not hold yet, many requests at a time.
 
+    A row is kept as soon as it is answered; what a failure or the cap cuts off goes on from there.
+
     Raises: RecipeError when the server's tokens are not the tokenizer's, when it refuses so many
-    log-probabilities, or is no better than a guess; RunError when it cannot be reached.
+    log-probabilities, or is no better than a guess; RunError when it cannot be reached;
+    BudgetReached at the meter's cap.
     """
-    identity = remote_identity(server.model, tokenizer, settings)
+    identity = remote_identity(server.identity or server.model, tokenizer, settings)
     wanted = [row for row in rows if len(row.positions_N)]
     made: list[Signal] = []
     timeout = aiohttp.ClientTimeout(total=server.timeout_s)
@@ -66,27 +79,51 @@ async def capture_served(
         missing = list({identity.key(row): row for row in wanted if row not in writer}.values())
         stored = len(wanted) - len(missing)
         async with aiohttp.ClientSession(headers=dict(server.headers), timeout=timeout) as session:
-            client = _Client(session, server, tokenizer, settings)
-            for start in range(0, len(missing), AT_ONCE):
-                batch = missing[start : start + AT_ONCE]
-                signals = await _all(client, batch)
-                if start == 0:
-                    client.need_same_tokens()
-                    refuse_ignorant(server.model, gold_loss(signals, identity.vocabulary))
-                for row, signal in zip(batch, signals, strict=True):
-                    writer.add(row, signal)
+            client = _Client(session, server, tokenizer, settings, meter)
+            first, rest = missing[:FIRST], missing[FIRST:]
+            signals: list[tuple[SignalRow, Signal]] = []
+
+            def keep(row: SignalRow, signal: Signal) -> None:
+                writer.add(row, signal)
+                made.append(signal)
+
+            try:
+                await _all(client, first, lambda row, signal: signals.append((row, signal)))
+            finally:
+                client.need_same_tokens()
+                told = [signal for _, signal in signals]
+                refuse_ignorant(server.model, gold_loss(told, identity.vocabulary))
+                for row, signal in signals:
+                    keep(row, signal)
+            for start in range(0, len(rest), AT_ONCE):
+                await _all(client, rest[start : start + AT_ONCE], keep)
                 writer.commit()
-                made.extend(signals)
                 listen(Progress("signals", stored + len(made), len(wanted)))
     loss = gold_loss(made, identity.vocabulary)
     return captured(str(folder), rows=len(wanted), stored=stored, loss=loss)
 
 
-async def _all(client: "_Client", rows: Sequence[SignalRow]) -> list[Signal]:
-    """The signals of the rows, in order; the first failure ends the others."""
-    tasks = [asyncio.create_task(client.signal(row)) for row in rows]
+async def _all(
+    client: "_Client", rows: Sequence[SignalRow], keep: Callable[[SignalRow, Signal], None]
+) -> None:
+    """Asks about the rows and keeps what comes as it comes.
+
+    After the first failure nothing more is sent; what is on its way is waited for and kept.
+    """
+
+    async def one(row: SignalRow) -> None:
+        keep(row, await client.signal(row))
+
+    tasks = [asyncio.create_task(one(row)) for row in rows]
     try:
-        return list(await asyncio.gather(*tasks))
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            over = [task for task in tasks if task.done() and not task.cancelled()]
+            client.stopped = any(task.exception() for task in over)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
     finally:
         for task in tasks:
             task.cancel()
@@ -100,8 +137,12 @@ class _Client:
         server: PromptServer,
         tokenizer: Any,
         settings: CaptureSettings,
+        meter: Meter | None,
     ) -> None:
         self._session = session
+        self._meter = meter
+        self.stopped = False
+        self._urls = itertools.cycle((server.base_url, *server.others))
         self._server = server
         self._tokenizer = tokenizer
         self._settings = settings
@@ -122,7 +163,9 @@ class _Client:
             "prompt_logprobs": asked,
         }
         async with self._turn:
-            answer = await self._post(body)
+            if self.stopped:
+                raise asyncio.CancelledError
+            answer = await self._paid(body, row)
         found = _positions(answer, row)
         gold_logp, entries = [], []
         for at in row.positions_N.tolist():
@@ -178,8 +221,25 @@ class _Client:
         if ours.strip() != text.strip().replace("\u2581", " ").strip():
             self._unlike.append(f"{at}: {text!r}, not {ours!r}")
 
+    async def _paid(self, body: Mapping[str, Any], row: SignalRow) -> Mapping[str, Any]:
+        """The answer, reserved before it is asked for and settled when it is there."""
+        if self._meter is None:
+            return await self._post(body)
+        tokens = len(row.ids_T)
+        call = await self._meter.begin(f"signal:{row.id}", tokens)
+        try:
+            answer = await self._post(body)
+        except (RecipeError, RunError):
+            await self._meter.refused(call)
+            raise
+        except BaseException:
+            self._meter.lost(call)
+            raise
+        await self._meter.answered(call, tokens)
+        return answer
+
     async def _post(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        url = f"{self._server.base_url.rstrip('/')}/completions"
+        url = f"{next(self._urls).rstrip('/')}/completions"
         wait_s = self._server.retry_s
         for attempt in range(RETRIES + 1):
             try:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from distill.recipe.findings import Findings
 from distill.recipe.schema import Evaluate, Recipe
 from distill.recipe.student import Student
-from distill.recipe.training import SparseSignal, Train
+from distill.recipe.training import Train
 
 BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
     "sampled_reverse_kl",
 )  # fmt: skip
-BUILT_SIGNALS = ("text", "dense")
 MEASURED_TASKS = ("classify", "extract", "generate")
 BUILT_BASELINES = ("zero_shot", "majority")
 
@@ -47,8 +46,8 @@ def _student(student: Student | None) -> Iterator[Unbuilt]:
 def _train(train: Train | None) -> Iterator[Unbuilt]:
     if train is None:
         return
-    if isinstance(train.signal, SparseSignal):
-        yield "train.signal.kind", f"the signal {train.signal.kind}", ", ".join(BUILT_SIGNALS)
+    if train.signal.kind == "token" and train.on_policy:
+        yield "train.signal.kind", "scoring what the student writes on a server", "dense"
     if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
 

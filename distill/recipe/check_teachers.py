@@ -10,6 +10,7 @@ from distill.recipe.files import locate, missing_folder
 from distill.recipe.findings import Findings
 from distill.recipe.generation import AskField, PythonField
 from distill.recipe.schema import Recipe
+from distill.recipe.signal_source import signal_source
 from teachers.config import ENV_NAME, LocalTeacher, OpenAITeacher, TeacherConfig
 from teachers.credentials import missing_keys, urls_of
 from teachers.errors import ConfigError
@@ -53,7 +54,9 @@ def used_teachers(recipe: Recipe) -> Iterator[str]:
     source = getattr(recipe.train.signal, "from_", None) if recipe.train else None
     if source:
         yield source
-    elif recipe.train is not None and recipe.train.signal.kind != "text":
+    elif (captured := signal_source(recipe)) is not None:
+        yield captured.teacher
+    elif recipe.train is not None and recipe.train.signal.kind == "dense":
         yield from (n for n, config in recipe.teachers.items() if isinstance(config, LocalTeacher))
     if recipe.student is not None and isinstance(recipe.student.tokenizer, str):
         yield recipe.student.tokenizer

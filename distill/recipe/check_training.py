@@ -1,21 +1,19 @@
 """Checks student, training and evaluation."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 from distill.errors import RecipeError
-from distill.recipe.check_fields import known_teacher
-from distill.recipe.files import folder_of, locate, missing_folder
+from distill.recipe.check_signal import check_signal, stored_temperatures
+from distill.recipe.files import locate, missing_folder
 from distill.recipe.findings import Findings
 from distill.recipe.given import with_given_rows
 from distill.recipe.loss_pairs import SIGNALS, refuse, warnings
 from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
-from distill.recipe.student import BuildTokenizer, Student
+from distill.recipe.student import Student
 from distill.recipe.suggest import did_you_mean
 from distill.recipe.task import ClassifyTask
-from distill.recipe.training import DenseSignal, Train
+from distill.recipe.training import Train
 from teachers.config import LocalTeacher
 
 ZERO_STAGES = ("zero0", "zero1", "zero2", "zero3", "zero2_offload", "zero3_offload")
@@ -40,12 +38,11 @@ def check_train(recipe: Recipe, findings: Findings) -> None:
     _objective(recipe, train, findings)
     if isinstance(train.deepspeed, str) and train.deepspeed not in ZERO_STAGES:
         _file(recipe, "train.deepspeed", train.deepspeed, ZERO_STAGES, findings)
-    _loss(train, findings)
+    _loss(recipe, train, findings)
     if student is not None and student.kind == "classifier":
         return  # its signal are the labels of the rows, whatever their tokens
-    if isinstance(train.signal, DenseSignal):
-        _dense(recipe, train.signal, findings)
-    elif train.signal.kind == "text" and "loss" in train.model_fields_set:
+    check_signal(recipe, findings)
+    if train.signal.kind == "text" and "loss" in train.model_fields_set:
         _text_only(train, findings)
 
 
@@ -150,10 +147,10 @@ def _objective(recipe: Recipe, train: Train, findings: Findings) -> None:
         findings.add("evaluate.compare", found, None, "Leave it out.")
 
 
-def _loss(train: Train, findings: Findings) -> None:
+def _loss(recipe: Recipe, train: Train, findings: Findings) -> None:
     """Notes a loss that its signal cannot give, and one that is probably not meant."""
     loss, signal = train.loss, train.signal.kind
-    if reason := refuse(loss, signal):
+    if reason := refuse(loss, signal, stored_temperatures(recipe)):
         allowed = ", ".join(kind for kind in SIGNALS if not refuse(loss, kind))
         found = f"{loss.kind} cannot be computed from the signal {signal}: {reason}"
         fix = "Take another signal or another loss."
@@ -170,64 +167,6 @@ def _text_only(train: Train, findings: Findings) -> None:
         findings.notes.append(
             "train.signal is text: rows get cross-entropy with weight + ce, whatever the loss"
         )
-
-
-def _dense(recipe: Recipe, signal: DenseSignal, findings: Findings) -> None:
-    key = "train.signal.from"
-    locals_ = [n for n, config in recipe.teachers.items() if isinstance(config, LocalTeacher)]
-    name = signal.from_
-    if name is None:
-        if len(locals_) == 1:
-            _vocabulary(recipe, locals_[0], findings)
-        elif not locals_:
-            fix = "Define a teacher with kind: local, or use the signal text."
-            findings.add("train.signal", "a dense signal needs a local teacher", None, fix)
-        else:
-            findings.add(key, "several local teachers could give the signal", ", ".join(locals_))
-        return
-    if not known_teacher(recipe, key, name, findings):
-        return
-    if name not in locals_:
-        kind = recipe.teachers[name].kind
-        found = f"{name!r} is a teacher of kind {kind}; only a local one gives every probability"
-        findings.add(key, found, ", ".join(locals_) or "none is defined", "Use the signal text.")
-        return
-    _vocabulary(recipe, name, findings)
-
-
-def _vocabulary(recipe: Recipe, teacher: str, findings: Findings) -> None:
-    """The student must read the teacher's tokens; what cannot be read here is left to `doctor`."""
-    student, config = recipe.student, recipe.teachers[teacher]
-    if student is None or not isinstance(config, LocalTeacher):
-        return
-    fix = f"Set student.tokenizer to {teacher!r}, or use the signal text."
-    if isinstance(student.tokenizer, BuildTokenizer):
-        found = f"a tokenizer of its own does not share {teacher!r}'s vocabulary"
-        findings.add("student.tokenizer", found, None, fix)
-        return
-    if student.tokenizer == teacher:
-        return
-    ref = student.tokenizer or student.model
-    other = recipe.teachers.get(ref) if ref else None
-    if isinstance(other, LocalTeacher):
-        ref = other.model
-    ours, theirs = _pieces(recipe, ref), _pieces(recipe, config.model)
-    if ours is not None and theirs is not None and ours != theirs:
-        key = "student.tokenizer" if student.tokenizer else "student.model"
-        findings.add(key, f"its vocabulary is not that of teacher {teacher!r}", None, fix)
-
-
-def _pieces(recipe: Recipe, ref: str | None) -> Any:
-    """The token -> id table of a folder's tokenizer.json, None where there is none to read."""
-    if ref is None:
-        return None
-    path = folder_of(recipe) / Path(ref).expanduser() / "tokenizer.json"
-    try:
-        model = json.loads(path.read_text("utf-8"))["model"]["vocab"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    pairs = model.items() if isinstance(model, dict) else enumerate(entry[0] for entry in model)
-    return dict(pairs)
 
 
 def _confident(recipe: Recipe, key: str, findings: Findings) -> None:

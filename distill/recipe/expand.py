@@ -8,6 +8,7 @@ from distill.recipe.defaults import TEACHER_PROMPTS
 from distill.recipe.generation import FieldSpec
 from distill.recipe.given import with_given_rows
 from distill.recipe.schema import Recipe
+from distill.recipe.signal_source import asking_logprobs
 from distill.recipe.strategies.best_of_n import best_of_n
 from distill.recipe.strategies.context_distillation import context_distillation
 from distill.recipe.strategies.edit_hard import edit_hard
@@ -49,11 +50,15 @@ COMPLETIONS: Mapping[str, Callable[[Recipe, Any], str | None]] = {
 def expand(recipe: Recipe) -> Recipe:
     """The recipe with its strategy written out as fields; the same again when called twice.
 
-    Strategies that lack what they need, which `check` names, come back unchanged.
+    Strategies that lack what they need, which `check` names, come back unchanged. A teacher whose
+    answers give the training signal is told to give their probabilities too.
 
     Raises: RecipeError when a template cannot name the task's fields, or a file is missing.
     """
-    recipe = with_given_rows(recipe)
+    return asking_logprobs(_with_fields(with_given_rows(recipe)))
+
+
+def _with_fields(recipe: Recipe) -> Recipe:
     generate = recipe.generate
     if generate is None or generate.ask is None or generate.strategy is None:
         return recipe

@@ -35,9 +35,19 @@ class SparseSignal(Model):
 
     kind: Literal["token", "topk", "sampled"]
     from_: str | None = Field(default=None, alias="from")
+    """Teacher; needed when several could give it."""
     k: int = Field(default=64, ge=1)
+    """topk: most tokens per position (an API tells 20 at most). sampled: draws per position."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    codec: Literal["raw", "packed", "set", "sampled"] = "set"
+    """topk: only as many tokens as hold this mass; absent: always k."""
+    min_k: int = Field(default=4, ge=1)
+    """topk: with `top_p`, at least so many tokens."""
+    codec: Literal["raw", "packed", "set", "sampled"] | None = None
+    """How it is written. Absent: sampled for draws, else set."""
+    via: Literal["auto", "prompt", "answers"] = "auto"
+    """A remote teacher scores whole prompts (vLLM), or tells the probabilities of its own answers.
+    auto: answers from OpenAI and, with a k of 20 or less, from the teacher that answers the task;
+    else prompt."""
 
 
 Signal = Annotated[

@@ -34,6 +34,7 @@ from distill.recipe.generation import (
     SampleField,
 )
 from distill.recipe.schema import Recipe
+from distill.recipe.signal_source import signal_source
 from distill.recipe.task import ClassifyTask
 from distill.rows.answers import read_failures
 from distill.rows.row import digest
@@ -191,6 +192,29 @@ def _task(recipe: Recipe) -> dict[str, Any]:
     task = recipe.task.model_dump(mode="json", by_alias=True)
     task["prompt"] = text_of(recipe, recipe.task.prompt) if recipe.task.prompt else None
     return task
+
+
+def signals_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
+    """What the captured signals depend on beside the dataset: teacher, settings, tokens."""
+    student, train = recipe.student, recipe.train
+    assert student is not None
+    assert train is not None
+    source = signal_source(recipe)
+    assert source is not None
+    return {
+        "format": FORMAT,
+        "seed": recipe.seed,
+        "signal": train.signal.model_dump(mode="json", by_alias=True),
+        "way": source.way,
+        "temperature": train.loss.temperature,
+        "teacher": teacher_settings(recipe, source.teacher, sources),
+        "student": student.model_dump(mode="json", include={"model", "tokenizer"}),
+        "weights": _student_weights(recipe),
+        "labels": recipe.task.labels if isinstance(recipe.task, ClassifyTask) else None,
+        "max_length": train.max_length,
+        "own_tokenizer": sources.get(str(student.tokenizer))
+        and model_fingerprint(sources[str(student.tokenizer)]),
+    }
 
 
 def train_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:

@@ -26,8 +26,14 @@ def teacher_plan(recipe: Recipe, sources: Mapping[str, str]) -> dict[str, Any] |
         return None  # what its teacher thinks of the labels stands in the rows
     name = signal_teacher(recipe)
     assert name is not None
+    return load_plan(recipe, sources, name)
+
+
+def load_plan(recipe: Recipe, sources: Mapping[str, str], name: str) -> dict[str, Any] | None:
+    """How a local teacher is loaded, as plain data; None for one that is not local."""
     config = recipe.teachers[name]
-    assert isinstance(config, LocalTeacher)
+    if not isinstance(config, LocalTeacher):
+        return None
     keys = {"dtype", "device_map", "revision", "trust_remote_code", "quantize"}
     return {"source": sources[name], **config.model_dump(mode="json", include=keys)}
 

@@ -33,9 +33,9 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
     wanted = set(stages)
     extras = set()
     local = any(isinstance(config, LocalTeacher) for config in recipe.teachers.values())
-    if local and wanted & {"generate", "train", "evaluate"}:
+    if local and wanted & {"generate", "signals", "train", "evaluate"}:
         extras.add("train")
-    if recipe.student and wanted & {"train", "evaluate", "export"}:
+    if recipe.student and wanted & {"signals", "train", "evaluate", "export"}:
         extras.add("train")
     if "evaluate" in wanted:
         extras.add("evaluate")

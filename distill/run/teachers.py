@@ -1,6 +1,6 @@
 """Builds the teachers of a run: adapters behind gateways that share one store and one budget."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,7 @@ from teachers.credentials import account_of
 from teachers.errors import ConfigError, MissingPackage, StorageError
 from teachers.gateway import Gateway
 from teachers.limits import Limits
-from teachers.protocol import Teacher
+from teachers.protocol import Answer, Ask, Teacher
 from teachers.store import Store
 
 STORE = Path(".distill") / "store.sqlite"
@@ -59,9 +59,19 @@ class TeacherPool(Mapping[str, Teacher]):
 
         Raises: RecipeError or PrerequisiteError when it cannot be built.
         """
+        return self._gateway(name)
+
+    def _gateway(self, name: str) -> Gateway:
         if name not in self._gateways:
             self._gateways[name] = self._build(name)
         return self._gateways[name]
+
+    def stored(self, name: str) -> Callable[[Ask], Answer | None]:
+        """A function that looks up what this teacher has answered, and asks nothing.
+
+        Raises: RecipeError or PrerequisiteError when it cannot be built.
+        """
+        return self._gateway(name).stored
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recipe.teachers)
@@ -88,6 +98,10 @@ class TeacherPool(Mapping[str, Teacher]):
         except ConfigError as error:
             problem = Problem(found=str(error), file=self._recipe._source, key=f"teachers.{name}")
             raise RecipeError(str(problem), [problem]) from error
+
+    def limits(self, name: str) -> Limits | None:
+        """The pace at which this teacher's account may be asked, None where it has none."""
+        return self._limits_of(self._recipe.teachers[name])
 
     def _limits_of(self, config: TeacherConfig) -> Limits | None:
         """One pace for all teachers that share an account and a model."""

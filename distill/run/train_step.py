@@ -12,6 +12,7 @@ from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate
 from distill.recipe.prompts import TaskPrompt, soft_fields, student_prompt
 from distill.recipe.schema import Recipe
+from distill.recipe.signal_source import captured_in_run
 from distill.recipe.task import ClassifyTask
 from distill.rows.atomic import atomic_file
 from distill.rows.dataset import DatasetRow, read_dataset
@@ -40,11 +41,15 @@ class Arm:
     train: Mapping[str, Any]
     teacher: Mapping[str, Any] | None
     mix: Sequence[Mapping[str, Any]] = ()
+    signals: str | None = None
+    """The cache of the student's signal."""
 
 
 def train_step(context: Context) -> Outcome:
     """Trains every arm with every seed."""
     require_rows(context)
+    # Local teachers give their memory back; who is measured later loads again.
+    context.runner.run(context.teachers.close())
     recipe = context.recipe
     assert recipe.train is not None
     seeds = range(recipe.seed, recipe.seed + (recipe.evaluate.seeds if recipe.evaluate else 1))
@@ -108,6 +113,17 @@ def _classifier_texts(recipe: Recipe) -> Callable[[DatasetRow], Iterable[str]]:
 def arms(context: Context) -> list[Arm]:
     """The student and what it is compared with."""
     recipe = context.recipe
+    student = _student_arm(context)
+    found = [student]
+    hard = {**student.train, "signal": {"kind": "text"}}
+    for name in recipe.evaluate.compare if recipe.evaluate else ():
+        chosen = _confident_rows(context) if name == CONFIDENT else student.rows
+        found.append(Arm(name, chosen, hard, None, student.mix))
+    return found
+
+
+def _student_arm(context: Context) -> Arm:
+    recipe = context.recipe
     assert recipe.train is not None
     rows = context.directory.dataset / "train.jsonl"
     plain = recipe.train.model_dump(mode="json", by_alias=True)
@@ -117,13 +133,15 @@ def arms(context: Context) -> list[Arm]:
         plain["deepspeed"] = str(locate(recipe, recipe.train.deepspeed).resolve())
     if recipe.student and recipe.student.kind == "classifier":
         plain["signal"] = _labels_signal(recipe, rows)
-    mix = blends(context)
-    found = [Arm("student", rows, plain, teacher_plan(recipe, context.sources), mix)]
-    hard = {**plain, "signal": {"kind": "text"}}
-    for name in recipe.evaluate.compare if recipe.evaluate else ():
-        chosen = _confident_rows(context) if name == CONFIDENT else rows
-        found.append(Arm(name, chosen, hard, None, mix))
-    return found
+    cache = context.directory.root / "signals"
+    return Arm(
+        "student",
+        rows,
+        plain,
+        teacher_plan(recipe, context.sources),
+        blends(context),
+        str(cache.resolve()) if captured_in_run(recipe) else None,
+    )
 
 
 def _labels_signal(recipe: Recipe, rows: Path) -> dict[str, Any]:
@@ -215,25 +233,8 @@ def _finite(result: TrainResult) -> bool:
 
 
 def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None) -> TrainResult:
-    recipe, directory = context.recipe, context.directory
-    named = "default" if rate is None else f"{rate:g}"
-    val = directory.dataset / "val.jsonl"
-    classifier = recipe.student is not None and recipe.student.kind == "classifier"
-    plan = TrainPlan(
-        rows_path=str(arm.rows.resolve()),
-        val_path=str(val.resolve()) if val.is_file() else None,
-        student=recipe.student.model_dump(mode="json") if recipe.student else {},
-        base=str(Path(base).resolve()) if Path(base).is_dir() else base,
-        train={**arm.train, "lr": rate},
-        out_dir=str((_folder(context) / arm.name / f"seed-{seed}-lr-{named}").resolve()),
-        seed=seed,
-        arm=arm.name,
-        output=recipe.task.output,
-        mix=arm.mix,
-        prompt=student_prompt(recipe).as_dict() if classifier else None,
-        soft=soft_fields(recipe) if classifier else (),
-        weights=_weights([base, arm.teacher["source"]] if arm.teacher else [base]),
-    )
+    recipe = context.recipe
+    plan = _plan(context, arm, base, seed, rate)
 
     def listen(progress: Progress) -> None:
         context.listen(
@@ -250,6 +251,35 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
     from distill.train.stage import train
 
     return train(plan, teacher_builder(arm.teacher), listen)
+
+
+def student_plan(context: Context) -> TrainPlan:
+    """The student's own training: signals are captured for exactly the rows that it reads."""
+    seed = context.recipe.seed
+    return _plan(context, _student_arm(context), initial_student(context, seed), seed, None)
+
+
+def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) -> TrainPlan:
+    recipe, directory = context.recipe, context.directory
+    named = "default" if rate is None else f"{rate:g}"
+    val = directory.dataset / "val.jsonl"
+    classifier = recipe.student is not None and recipe.student.kind == "classifier"
+    return TrainPlan(
+        rows_path=str(arm.rows.resolve()),
+        val_path=str(val.resolve()) if val.is_file() else None,
+        student=recipe.student.model_dump(mode="json") if recipe.student else {},
+        base=str(Path(base).resolve()) if Path(base).is_dir() else base,
+        train={**arm.train, "lr": rate},
+        out_dir=str((_folder(context) / arm.name / f"seed-{seed}-lr-{named}").resolve()),
+        seed=seed,
+        arm=arm.name,
+        output=recipe.task.output,
+        mix=arm.mix,
+        prompt=student_prompt(recipe).as_dict() if classifier else None,
+        soft=soft_fields(recipe) if classifier else (),
+        weights=_weights([base, arm.teacher["source"]] if arm.teacher else [base]),
+        signals=arm.signals,
+    )
 
 
 def blends(context: Context) -> list[dict[str, Any]]:

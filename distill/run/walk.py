@@ -21,9 +21,18 @@ from distill.progress import Listener, Progress, silent
 from distill.recipe.check import check
 from distill.recipe.expand import expand
 from distill.recipe.schema import Recipe
+from distill.recipe.signal_source import captured_in_run, sparse_signal
 from distill.rows.readers import read_numbered
 from distill.rows.row import digest
-from distill.run import evaluate_step, export_step, keys, ledger, rows_steps, train_step
+from distill.run import (
+    evaluate_step,
+    export_step,
+    keys,
+    ledger,
+    rows_steps,
+    signals_step,
+    train_step,
+)
 from distill.run.context import Context, Outcome
 from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
 from distill.run.lock import lock
@@ -60,7 +69,8 @@ STEPS = {
         Step("generate", (), keys.generate_slice, probed_generate_step),
         Step("filter", ("generate",), keys.filter_slice, rows_steps.filter_step),
         Step("split", ("filter",), keys.split_slice, rows_steps.split_step),
-        Step("train", ("split",), keys.train_slice, train_step.train_step),
+        Step("signals", ("split",), keys.signals_slice, signals_step.signals_step),
+        Step("train", ("split", "signals"), keys.train_slice, train_step.train_step),
         Step("evaluate", ("split", "train"), keys.evaluate_slice, evaluate_step.evaluate_step),
         Step("export", ("train", "evaluate"), export_step.export_slice, export_step.export_step),
     )
@@ -84,6 +94,10 @@ def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
     wanted = ["generate", "filter", "split"]
     if recipe.student and recipe.train:
         wanted += ["train", "export"]
+    if recipe.student and (
+        captured_in_run(recipe) or (until == "signals" and sparse_signal(recipe))
+    ):
+        wanted.append("signals")
     if recipe.evaluate:
         wanted.append("evaluate")
     wanted.sort(key=STAGES.index)

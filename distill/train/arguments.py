@@ -128,8 +128,7 @@ def check_built(train: Train) -> None:
 
     Raises: RecipeError naming the keys.
     """
-    wrong = ["signal"] if train.signal.kind not in ("text", "dense") else []
-    wrong += ["lr"] if isinstance(train.lr, list) and len(train.lr) != 1 else []
+    wrong = ["lr"] if isinstance(train.lr, list) and len(train.lr) != 1 else []
     if wrong:
         problems = [Problem(key=f"train.{name}", found="not built yet") for name in wrong]
         raise RecipeError("the trainer cannot do this yet", problems)

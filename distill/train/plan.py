@@ -45,6 +45,8 @@ class TrainPlan:
     """Fields whose votes or log-probabilities a classifier learns from, best first."""
     weights: Sequence[str] = ()
     """Hashes of the weights behind `base` and the teacher: the same folder may hold others."""
+    signals: str | None = None
+    """The cache that holds the signal of every row; absent: the signal is text, or is live."""
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain data."""
@@ -71,6 +73,7 @@ class TrainPlan:
         del data["out_dir"]
         for name in ("rows_path", "val_path"):
             data[name] = data[name] and _file_digest(Path(data[name]))
+        data["signals"] = self.signals and _file_digest(Path(self.signals) / "manifest.json")
         data["mix"] = [
             {**blend, "rows_path": _file_digest(Path(blend["rows_path"]))} for blend in self.mix
         ]

@@ -19,9 +19,17 @@ from distill.recipe.training import ForwardKL, Loss, Train
 from distill.signals.dense import TokenTeacher
 from distill.signals.vocabulary import shared_width
 from distill.train.arguments import Shape, check_built, shape_of, training_arguments
+from distill.train.cached_signal import CachedSignal
 from distill.train.checkpoints import clear_stale, last_checkpoint, save
 from distill.train.classifier import train_classifier
-from distill.train.collate import Blend, Collator, EncodedPair, OrderedRows, PairCollator
+from distill.train.collate import (
+    Blend,
+    Collator,
+    EncodedPair,
+    EncodedRow,
+    OrderedRows,
+    PairCollator,
+)
 from distill.train.deepspeed_config import is_stage_3, single_process_environment, start_on_cpu
 from distill.train.defaults import method_of
 from distill.train.early_stop import require_val, stops
@@ -32,7 +40,7 @@ from distill.train.preference import PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
 from distill.train.student import load_student, load_student_tokenizer, trainable
 from distill.train.teacher_states import teacher_states
-from distill.train.trainer import DistillTrainer, Objective, TellProgress
+from distill.train.trainer import DistillTrainer, Objective, TeacherSignal, TellProgress
 from teachers import chat_format
 from teachers.local_loading import quiet
 from teachers.threads import fit_threads
@@ -66,6 +74,7 @@ def train(
     if plan.student.get("kind") == "classifier":
         return train_classifier(plan, listen)
     ready = _prepare(plan)
+    signal = _cached(plan, ready)
     if ready.train.signal.kind == "dense" and teacher is None:
         raise RecipeError("train.signal: a dense signal needs a local teacher")
     shape, args = _arguments(plan, ready)
@@ -74,7 +83,7 @@ def train(
     reader = _reader(ready, teacher, args)
     if reader is None:  # a teacher is the larger one, and has chosen already
         fit_threads(model.num_parameters())
-    trainer, progress = _trainer(plan, ready, shape, args, model, reader, listen)
+    trainer, progress = _trainer(plan, ready, shape, args, model, signal or reader, listen)
     clear_stale(plan, trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
     result = _result(plan, ready, shape, trainer, progress)
@@ -127,6 +136,30 @@ def _blends(plan: TrainPlan, form: RowFormat, first_key: int) -> list[Blend]:
     return blends
 
 
+def encoded_rows(plan: TrainPlan) -> tuple[Any, list[EncodedRow]]:
+    """The student's tokenizer, and every row that the plan trains or validates on.
+
+    Raises: RecipeError, DataError.
+    """
+    ready = _prepare(plan)
+    return ready.tokenizer, _rows(ready)
+
+
+def _rows(ready: _Prepared) -> list[Any]:
+    return [*ready.rows.rows, *(ready.val.rows if ready.val else ())]
+
+
+def _cached(plan: TrainPlan, ready: _Prepared) -> CachedSignal | None:
+    """The cache that the plan names, once it is known to be that of its rows."""
+    kind = ready.train.signal.kind
+    if kind in ("text", "dense"):
+        return None
+    if plan.signals is None:
+        raise RecipeError(f"train.signal: a {kind} signal needs its cache")
+    mixed = [row for blend in ready.blends for row in blend.rows]
+    return CachedSignal.opened(plan.signals, [*_rows(ready), *mixed], ready.tokenizer)
+
+
 def _arguments(plan: TrainPlan, ready: _Prepared) -> tuple[Shape, Any]:
     cpu = not torch.cuda.is_available()
     if ready.train.deepspeed is not None:
@@ -150,7 +183,7 @@ def _reader(
     ready: _Prepared, teacher: Callable[[], TokenTeacher] | None, args: Any
 ) -> TokenTeacher | None:
     """The teacher that reads beside the student, where the signal needs one."""
-    if ready.train.signal.kind == "text" or teacher is None:
+    if ready.train.signal.kind != "dense" or teacher is None:
         return None
     return _whole(teacher, args)
 
@@ -178,7 +211,7 @@ def _trainer(
     shape: Shape,
     args: Any,
     model: Any,
-    reader: TokenTeacher | None,
+    source: CachedSignal | TokenTeacher | None,
     listen: Listener,
 ) -> tuple[DistillTrainer, TellProgress]:
     from transformers.trainer_callback import PrinterCallback
@@ -193,13 +226,14 @@ def _trainer(
     progress = TellProgress(listen, order.tokens_of_steps(shape.batch))
     collator = _collator(ready, model)
     val = ready.val.rows if ready.val else ()
-    signal = None
-    if reader is not None:
-        width = shared_width(ready.tokenizer, reader.tokenizer)
-        rows = [*ready.rows.rows, *val]
+    signal: TeacherSignal | None = None
+    if isinstance(source, CachedSignal):
+        signal = source
+    elif source is not None:
+        width = shared_width(ready.tokenizer, source.tokenizer)
         # What the student will write nobody can have read before.
         visits = 0 if ready.train.on_policy else len(order)
-        signal = teacher_states(reader, width, rows, collator, args.device, visits=visits)
+        signal = teacher_states(source, width, _rows(ready), collator, args.device, visits=visits)
     given = {
         "model": model,
         "args": args,

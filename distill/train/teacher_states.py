@@ -8,30 +8,17 @@ Shapes: B rows, T tokens, N supervised tokens, H hidden.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from distill.losses.fused_loss import DenseTargets
+from distill.losses.fused_loss import DenseTargets, HeadTargets
 from distill.signals.dense import TokenTeacher
-from distill.train.collate import IGNORED, Collator, EncodedRow, unpacked
+from distill.train.collate import IGNORED, Collator, EncodedRow, signalled, unpacked
 
 MEMORY_BYTES = 512 * 2**20
 BATCH_TOKENS = 4096
-
-
-class TeacherStates(Protocol):
-    """What the trainer asks for."""
-
-    @property
-    def width(self) -> int:
-        """Columns of the logits that stand for tokens of both vocabularies."""
-        ...
-
-    def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
-        """The teacher at the supervised positions of a batch's rows that have a signal."""
-        ...
 
 
 class LiveTeacher:
@@ -42,9 +29,10 @@ class LiveTeacher:
         self.width = width
 
     @torch.no_grad()
-    def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
-        """The teacher at the supervised positions of a batch's rows that have a signal."""
-        return DenseTargets(_states(self._teacher, inputs), self._teacher.project)
+    def added(self, targets: HeadTargets, inputs: Mapping[str, Tensor]) -> HeadTargets:
+        """The targets with the teacher at the positions of rows that have a signal."""
+        told = DenseTargets(_states(self._teacher, inputs), self._teacher.project)
+        return _with(targets, inputs, told, self.width)
 
 
 class RememberedTeacher:
@@ -63,15 +51,16 @@ class RememberedTeacher:
         self._places, self._states_NH = _read_all(teacher, rows, collator, device)
 
     @torch.no_grad()
-    def targets(self, inputs: Mapping[str, Tensor]) -> DenseTargets:
-        """The teacher at the supervised positions of a batch's rows that have a signal."""
+    def added(self, targets: HeadTargets, inputs: Mapping[str, Tensor]) -> HeadTargets:
+        """The targets with the teacher at the positions of rows that have a signal."""
         # A batch that only keeps other ranks company has keys but nothing supervised.
         chosen_B = ~inputs["text_only"] & (inputs["counts"] > 0)
         places = [self._places[key] for key in inputs["keys"][chosen_B].tolist()]
         ranges = [torch.arange(place.start, place.stop) for place in places]
         at_N = torch.cat([torch.zeros(0, dtype=torch.long), *ranges])
         states_NH = self._states_NH[at_N.to(self._states_NH.device)]
-        return DenseTargets(states_NH, self._teacher.project)
+        told = DenseTargets(states_NH, self._teacher.project)
+        return _with(targets, inputs, told, self.width)
 
 
 def teacher_states(
@@ -82,7 +71,7 @@ def teacher_states(
     device: torch.device,
     *,
     visits: int,
-) -> TeacherStates:
+) -> LiveTeacher | RememberedTeacher:
     """The cheaper of the two ways, for rows that `visits` row readings go through."""
     learnt = sum(row.supervised for row in rows)
     one = teacher.hidden(torch.zeros(1, 1, dtype=torch.long, device=device), _one(device))
@@ -116,6 +105,13 @@ def _states(teacher: TokenTeacher, inputs: Mapping[str, Tensor]) -> Tensor:
     keep_BT = alone["labels"][:, 1:] != IGNORED
     states_BTH = teacher.hidden(alone["input_ids"], alone["attention_mask"])
     return states_BTH[:, :-1][keep_BT]
+
+
+def _with(
+    targets: HeadTargets, inputs: Mapping[str, Tensor], told: DenseTargets, width: int
+) -> HeadTargets:
+    signal_N = signalled(inputs) if inputs["text_only"].any() else None
+    return replace(targets, teacher=told, width=width, signal_N=signal_N)
 
 
 def _one(device: torch.device) -> Tensor:

@@ -8,8 +8,8 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,28 +19,34 @@ from transformers import Trainer, TrainerCallback
 from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
 from distill.recipe.training import Loss
-from distill.train.collate import IGNORED, Collator, Item, emptied, signalled
+from distill.train.collate import IGNORED, Collator, Item, emptied
 from distill.train.fused_head import FusedHead, head_terms
 from distill.train.self_test import packing_test, self_test
-from distill.train.teacher_states import TeacherStates
+
+
+class TeacherSignal(Protocol):
+    """What a teacher says of a batch: live, remembered, or from a cache."""
+
+    def added(self, targets: HeadTargets, inputs: Mapping[str, Tensor]) -> HeadTargets:
+        """The targets with the teacher's signal for those that have one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is minimised. Without a teacher the distillation term's weight falls to the text."""
+    """What is minimised. Without a signal the distillation term's weight falls to the text."""
 
     loss: Loss
-    teacher: TeacherStates | None = None
+    signal: TeacherSignal | None = None
 
     def targets(self, inputs: Mapping[str, Tensor]) -> HeadTargets:
         """What is to be learnt from a batch."""
         labels_BT = inputs["labels"][:, 1:]
         keep_BT = labels_BT != IGNORED
         text = HeadTargets(labels_BT[keep_BT], self.loss, keep_BT=keep_BT)
-        if self.teacher is None or bool(inputs["text_only"].all()):
+        if self.signal is None or bool(inputs["text_only"].all()):
             return text
-        told = replace(text, teacher=self.teacher.targets(inputs), width=self.teacher.width)
-        return replace(told, signal_N=signalled(inputs)) if inputs["text_only"].any() else told
+        return self.signal.added(text, inputs)
 
 
 class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
@@ -125,7 +131,7 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         total = self.accelerator.reduce(sums_5.to(self.args.device)).tolist()
         weighted, kd, told, ce, count = total
         figures = {"loss": weighted / max(count, 1), "ce_loss": ce / max(count, 1)}
-        if self._objective.teacher is not None:
+        if self._objective.signal is not None:
             figures["kd_loss"] = kd / max(told, 1)
         return figures
 

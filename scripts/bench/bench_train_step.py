@@ -156,13 +156,13 @@ def _with_cache(plan: Any, folder: Path, args: argparse.Namespace) -> Any:
     from dataclasses import replace
 
     import torch
-    from distill.train.cached_signal import signal_row
 
     from distill.signals.cache import CacheWriter
     from distill.signals.identity import Identity
     from distill.signals.select import select_top_k
     from distill.signals.settings import CaptureSettings
     from distill.signals.vocabulary import fingerprint
+    from distill.train.cached_signal import signal_row
     from distill.train.stage import encoded_rows
 
     signal = {"kind": "topk", "k": args.k, "codec": "set"}

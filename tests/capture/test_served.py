@@ -8,11 +8,14 @@ import pytest
 from aiohttp import web
 
 from distill.capture.local import capture
+from distill.capture.metering import WRITTEN, Meter
 from distill.capture.served import PromptServer, capture_served
 from distill.errors import DataError, RecipeError, RunError
 from distill.progress import silent
 from distill.signals.cache import SignalCache
 from distill.signals.settings import CaptureSettings
+from teachers.budget import Budget, Caps, read_totals
+from teachers.errors import BudgetReached
 
 SETTINGS = CaptureSettings(k=8, codec="raw")
 
@@ -165,3 +168,36 @@ def test_no_server(tmp_path, tokenizer, make_rows):
 
     with pytest.raises(RunError, match="no answer"):
         asyncio.run(use(""))
+
+
+def test_the_cap_holds_and_nothing_paid_is_lost(tmp_path, teacher, tokenizer, make_rows):
+    """Each row is reserved and settled; at the cap what was answered is kept, then it goes on."""
+    rows = make_rows(60)
+    tokens = sum(len(row.ids_T) + WRITTEN for row in rows)
+    server = Server(teacher, tokenizer)
+
+    def capture_with(cap):
+        budget = Budget(tmp_path / "ledger.sqlite", Caps(tokens=cap))
+        try:
+
+            async def use(base_url):
+                where = PromptServer(base_url, "m", concurrency=4)
+                meter = Meter("big", None, budget)
+                return await capture_served(
+                    rows, where, tokenizer, SETTINGS, tmp_path / "cache", silent, meter=meter
+                )
+
+            return _serve(server, use)
+        finally:
+            budget.close()
+
+    with pytest.raises(BudgetReached):
+        capture_with(int(tokens * 0.8))
+    sent = len(server.asked)
+    assert 32 < sent < 60
+    found = capture_with(tokens)
+    assert found.stored == sent
+    assert len(server.asked) == 60
+    totals = read_totals(tmp_path / "ledger.sqlite")
+    assert totals.requests == 60
+    assert totals.input_tokens + totals.output_tokens == tokens

@@ -33,7 +33,7 @@ def problems(write: Write, train: str, key: str) -> list[str]:
         ("{kind: skew_reverse_kl}", "topk", "could move its mass there unpunished"),
         ("{kind: tvd}", "sampled", "unbiased gradient for forward KL only"),
         ("{kind: forward_kl}", "token", "one log-probability per position is no distribution"),
-        ("{temperature: 2}", "topk", "store its log-normaliser"),
+        ("{temperature: 2}", "sampled", "the draws were made at temperature 1"),
         ("{kind: sampled_reverse_kl}", "dense", "reverse_kl is exact"),
         ("{kind: sampled_reverse_kl}", "text", "which only the signal token holds"),
     ],

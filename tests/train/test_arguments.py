@@ -88,7 +88,7 @@ def test_values_that_transformers_refuses_are_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     "given",
-    [{"signal": {"kind": "topk"}}, {"lr": [1e-3, 1e-2]}],
+    [{"lr": [1e-3, 1e-2]}],
 )
 def test_what_is_not_built_is_refused(given):
     """The key is named instead of being passed over."""
