@@ -92,10 +92,14 @@ def _sparse(recipe: Recipe, signal: SparseSignal, findings: Findings) -> None:
 
 
 def _source(recipe: Recipe, signal: SparseSignal, source: SignalSource, findings: Findings) -> None:
+    if signal.cross_tokenizer and (source.way != "aligned" or signal.kind != "topk"):
+        found = "other tokens are aligned for the topk signal of a local teacher only"
+        findings.add("train.signal.cross_tokenizer", found, "false")
     if source.way == "local":
         _vocabulary(recipe, source.teacher, findings)
     elif recipe.train is not None and recipe.train.loss.temperature != 1:
-        found = f"{source.teacher!r} is remote: its tail is known at temperature 1 only"
+        kind = "read in other tokens" if source.way == "aligned" else "remote"
+        found = f"{source.teacher!r} is {kind}: its tail is known at temperature 1 only"
         findings.add("train.loss.temperature", found, "1.0")
     if source.way != "answers":
         return
@@ -113,7 +117,9 @@ def _vocabulary(recipe: Recipe, teacher: str, findings: Findings) -> None:
     student, config = recipe.student, recipe.teachers[teacher]
     if student is None or not isinstance(config, LocalTeacher):
         return
-    fix = f"Set student.tokenizer to {teacher!r}, or use the signal text."
+    fix = (
+        f"Set student.tokenizer to {teacher!r}, use the signal text, or topk with cross_tokenizer."
+    )
     if isinstance(student.tokenizer, BuildTokenizer):
         found = f"a tokenizer of its own does not share {teacher!r}'s vocabulary"
         findings.add("student.tokenizer", found, None, fix)

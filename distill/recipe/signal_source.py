@@ -12,8 +12,9 @@ from teachers.config import LocalTeacher, OpenAITeacher, TeacherConfig
 MOST_ALTERNATIVES = 20
 """Of one written token that an API tells, at most."""
 
-Way = Literal["local", "prompt", "answers"]
-"""Weights in this process, a server that scores whole prompts, or what was told of the answers."""
+Way = Literal["local", "aligned", "prompt", "answers"]
+"""Weights in this process, the same with another tokenizer, a server that scores whole prompts, or
+what was told of the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def asking_logprobs(recipe: Recipe) -> Recipe:
 def _way(recipe: Recipe, name: str, config: TeacherConfig, signal: SparseSignal) -> Way:
     """A server of the user's own is taken for one that scores prompts, unless its answers do."""
     if isinstance(config, LocalTeacher):
-        return "local"
+        return "aligned" if signal.cross_tokenizer else "local"
     if signal.via != "auto":
         return signal.via
     if getattr(config, "base_url", None) is None:

@@ -44,6 +44,9 @@ class SparseSignal(Model):
     """topk: with `top_p`, at least so many tokens."""
     codec: Literal["raw", "packed", "set", "sampled"] | None = None
     """How it is written. Absent: sampled for draws, else set."""
+    cross_tokenizer: bool = False
+    """topk of a local teacher whose tokenizer is another one: its probabilities are summed up by
+    the student's tokens, aligned by their bytes."""
     via: Literal["auto", "prompt", "answers"] = "auto"
     """A remote teacher scores whole prompts (vLLM), or tells the probabilities of its own answers.
     auto: answers from OpenAI and, with a k of 20 or less, from the teacher that answers the task;

@@ -13,6 +13,8 @@ from distill.run.signals_step import FOLDER
 from distill.run.walk import run_recipe
 
 MANIFEST = "manifest.json"
+REMOTE = "the teacher is remote; its scores are not asked for again"
+ALIGNED = "the teacher's own tokens are others than those of the cache"
 
 
 def capture_signals(
@@ -67,7 +69,7 @@ def audit_cache(ref: str, sample_rows: int) -> dict[str, Any]:
         except DistillError as error:
             why["rows"] = str(error)
     if done is not None and rows and done.details["way"] != "local":
-        why["live"] = "the teacher is remote; its scores are not asked for again"
+        why["live"] = REMOTE if done.details["way"] != "aligned" else ALIGNED
     elif done is not None and rows:
         teacher, reason = _teacher(done.details["load"])
         if reason:

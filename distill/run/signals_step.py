@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from distill.capture.result import Captured
     from distill.signals.settings import CaptureSettings
     from distill.signals.types import SignalRow
+    from distill.train.plan import TrainPlan
 
 FOLDER = "signals"
+LONGEST = 1 << 20
+"""Tokens of a row for a teacher that names no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,17 @@ class Wanted:
     tokenizer: Any
     rows: "Sequence[SignalRow]"
     folder: Path
+    plan: "TrainPlan"
+    """The training that will read them."""
+    end_id: int | None
+    """The student's token that ends an answer."""
 
 
 def signals_step(context: Context) -> Outcome:
     """Fills the run's signal cache; what it holds already is not asked again."""
     from distill.run.train_step import student_plan
     from distill.train.cached_signal import signal_row
-    from distill.train.stage import encoded_rows
+    from distill.train.stage import encoded_rows, student_end
 
     require_rows(context)
     source = signal_source(context.recipe)
@@ -57,9 +64,11 @@ def signals_step(context: Context) -> Outcome:
     context.runner.run(context.teachers.close())
     plan = student_plan(context)
     tokenizer, rows = encoded_rows(plan)
+    end_id = student_end(plan)
     folder = context.directory.root / FOLDER
     settings = capture_settings(context, source)
-    wanted = Wanted(source, settings, tokenizer, [signal_row(row) for row in rows], folder)
+    asked = [signal_row(row) for row in rows]
+    wanted = Wanted(source, settings, tokenizer, asked, folder, plan, end_id)
     context.listen(Progress("signals", 0, len(rows), {"from": source.teacher}))
     found = CAPTURES[source.way](context, wanted)
     for reason, count in found.text_only.items():
@@ -112,6 +121,42 @@ def _local(context: Context, wanted: Wanted) -> "Captured":
             wanted.rows,
             teacher,
             wanted.tokenizer,
+            wanted.settings,
+            wanted.folder,
+            context.listen,
+        )
+    finally:
+        teacher.release()
+
+
+def _aligned(context: Context, wanted: Wanted) -> "Captured":
+    """Each row once more in the teacher's own tokens and template."""
+    from distill.capture.aligned import TwoWays, aligned_identity, capture_aligned
+    from distill.train.cached_signal import signal_row
+    from distill.train.stage import encoded_rows
+    from teachers.local_model import LocalModel
+
+    load = load_plan(context.recipe, context.sources, wanted.source.teacher)
+    assert load is not None
+    teacher = LocalModel.load(**load)
+    try:
+        make_room(wanted.folder, aligned_identity(teacher, wanted.tokenizer, wanted.settings))
+        longest = teacher.context or LONGEST
+        _, theirs = encoded_rows(
+            replace(
+                wanted.plan,
+                base=teacher.source,
+                student={"model": teacher.source},
+                chat=teacher.chat,
+                train={**wanted.plan.train, "max_length": longest},
+            )
+        )
+        by_id = {row.id: signal_row(row) for row in theirs}
+        return capture_aligned(
+            [TwoWays(row, by_id[row.id]) for row in wanted.rows],
+            teacher,
+            wanted.tokenizer,
+            {} if wanted.end_id is None else dict.fromkeys(teacher.end_ids, wanted.end_id),
             wanted.settings,
             wanted.folder,
             context.listen,
@@ -194,6 +239,7 @@ def _logprobs(context: Context, teacher: str) -> Mapping[str, Any]:
 
 CAPTURES: Mapping[str, Callable[[Context, Wanted], "Captured"]] = {
     "local": _local,
+    "aligned": _aligned,
     "prompt": _prompt,
     "answers": _answers,
 }

@@ -145,6 +145,15 @@ def encoded_rows(plan: TrainPlan) -> tuple[Any, list[EncodedRow]]:
     return ready.tokenizer, _rows(ready)
 
 
+def student_end(plan: TrainPlan) -> int | None:
+    """The token with which the plan's student ends a complete answer."""
+    student: Any = TypeAdapter(Student).validate_python(dict(plan.student))
+    tokenizer, generation = load_student_tokenizer(plan.base, student)
+    chat = chat_format.has_chat_template(tokenizer) if plan.chat is None else plan.chat
+    ends = chat_format.end_ids(tokenizer, generation)
+    return chat_format.closing_id(tokenizer, chat=chat, ends=ends)
+
+
 def _rows(ready: _Prepared) -> list[Any]:
     return [*ready.rows.rows, *(ready.val.rows if ready.val else ())]
 

@@ -55,6 +55,8 @@ def problems(path: Path) -> list[tuple[str | None, str]]:
         ("kind: topk, from: lok", ("loc",), "train.signal.from", "loc"),
         ("kind: topk, codec: sampled", ("loc",), "train.signal.codec", "raw, packed, set"),
         ("kind: topk, from: api", ("api",), "train.signal.from", "writes no answer"),
+        ("kind: token, cross_tokenizer: true", ("loc",), "train.signal.cross_tokenizer", "topk"),
+        ("kind: topk, cross_tokenizer: true", ("srv",), "train.signal.cross_tokenizer", "local"),
         ("kind: topk, via: answers, k: 30", ("srv",), "train.signal.k", "1 to 20"),
     ],
 )
@@ -91,6 +93,7 @@ def test_a_temperature_is_stored_by_local_teachers_only(write: Write) -> None:
     ("teacher", "signal", "way", "k", "asked"),
     [
         (TEACHERS["loc"], "kind: topk, k: 64", "local", 64, 0),
+        (TEACHERS["loc"], "kind: topk, cross_tokenizer: true", "aligned", 64, 0),
         (SERVER, "kind: topk", "prompt", 64, 0),
         (SERVER, "kind: topk, k: 20", "answers", 20, 20),
         (SERVER, "kind: topk, k: 20, via: prompt", "prompt", 20, 0),

@@ -140,6 +140,26 @@ def test_probabilities_that_an_api_told_are_never_asked_again(
     assert all("kd_loss" in p for p in done["details"]["curves"]["student"] if "loss" in p)
 
 
+def test_a_student_with_a_tokenizer_of_its_own(project, trained_folder, tmp_path, monkeypatch):
+    """With cross_tokenizer the probabilities of other tokens are summed up by the student's."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained_folder / "runs" / "tiny" / "student", tmp_path / "near")
+    train = LOCAL.replace("k: 12", "k: 12, cross_tokenizer: true")
+    student = STUDENT.replace("TOKENIZER", "{bpe: 270}")
+    project.write_project(tmp_path, more=student + train)
+    project.change(tmp_path / "recipe.yaml", "task:", "  near: {kind: local, model: near}\ntask:")
+    said = project.command("train", "recipe.yaml", "--json")
+    assert said.code == 0, said.err + said.out
+    done = json.loads(Path("runs/tiny/stages/05-signals/done.json").read_text())["details"]
+    assert done["way"] == "aligned"
+    assert done["captured"]["loss"] < done["captured"]["uniform"] / 2
+    trained = json.loads(Path("runs/tiny/stages/06-train/done.json").read_text())["details"]
+    assert all("kd_loss" in p for p in trained["curves"]["student"] if "loss" in p)
+    audit = project.command("logits", "audit", "tiny", "--json").json
+    assert audit["contradicted"] == 0
+    assert "own tokens" in audit["why"]["live"]
+
+
 def test_a_text_signal_has_nothing_to_capture(project, tmp_path, monkeypatch):
     """The command says so with the key and exits 2."""
     monkeypatch.chdir(tmp_path)
