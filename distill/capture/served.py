@@ -103,6 +103,28 @@ async def capture_served(
     return captured(str(folder), rows=len(wanted), stored=stored, loss=loss)
 
 
+async def score_tokens(
+    rows: Sequence[SignalRow], server: PromptServer, tokenizer: Any, *, meter: Meter | None = None
+) -> list[TokenLogp]:
+    """The log-probability of each supervised token, row by row; nothing is kept.
+
+    Raises: as `capture_served`.
+    """
+    settings = CaptureSettings(kind="token", codec="raw")
+    timeout = aiohttp.ClientTimeout(total=server.timeout_s)
+    found: dict[str, TokenLogp] = {}
+
+    def keep(row: SignalRow, signal: Signal) -> None:
+        assert isinstance(signal, TokenLogp)
+        found[row.id] = signal
+
+    async with aiohttp.ClientSession(headers=dict(server.headers), timeout=timeout) as session:
+        client = _Client(session, server, tokenizer, settings, meter)
+        await _all(client, rows, keep)
+    client.need_same_tokens()
+    return [found[row.id] for row in rows]
+
+
 async def _all(
     client: "_Client", rows: Sequence[SignalRow], keep: Callable[[SignalRow, Signal], None]
 ) -> None:

@@ -46,8 +46,6 @@ def _student(student: Student | None) -> Iterator[Unbuilt]:
 def _train(train: Train | None) -> Iterator[Unbuilt]:
     if train is None:
         return
-    if train.signal.kind == "token" and train.on_policy:
-        yield "train.signal.kind", "scoring what the student writes on a server", "dense"
     if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
 

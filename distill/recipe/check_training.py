@@ -10,6 +10,7 @@ from distill.recipe.given import with_given_rows
 from distill.recipe.loss_pairs import SIGNALS, refuse, warnings
 from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
+from distill.recipe.signal_source import signal_source
 from distill.recipe.student import Student
 from distill.recipe.suggest import did_you_mean
 from distill.recipe.task import ClassifyTask
@@ -136,6 +137,12 @@ def _objective(recipe: Recipe, train: Train, findings: Findings) -> None:
         allowed = "dense (a local teacher) or token (a server that scores prompts)"
         fix = "Set train.signal.kind, or leave on_policy out."
         findings.add("train.on_policy", found + train.signal.kind, allowed, fix)
+    source = signal_source(recipe)
+    if train.on_policy and train.signal.kind == "token" and source and source.way != "prompt":
+        local = source.way == "local"
+        found = f"{source.teacher!r} cannot be asked about tokens that the student writes"
+        fix = "Set train.signal.kind: dense." if local else "Take a vLLM server (base_url)."
+        findings.add("train.signal", found, "a server that scores prompts", fix)
     if train.objective == "distill":
         return
     if train.signal.kind != "text":

@@ -1,12 +1,16 @@
 """Loads local teachers where training needs their hidden states."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distill.recipe.schema import Recipe
-from teachers.config import LocalTeacher
+from distill.recipe.signal_source import signal_source
+from distill.run.served_scorer import Run, ServedScorer, prompt_server
+from teachers.config import LocalTeacher, OpenAITeacher
 
 if TYPE_CHECKING:
+    from distill.capture.metering import Meter
     from teachers.local_model import LocalModel
 
 
@@ -20,6 +24,11 @@ def signal_teacher(recipe: Recipe) -> str | None:
 
 def teacher_plan(recipe: Recipe, sources: Mapping[str, str]) -> dict[str, Any] | None:
     """How the training process loads its teacher, as plain data; None without a live one."""
+    if recipe.train is not None and recipe.train.signal.kind == "token" and recipe.train.on_policy:
+        source = signal_source(recipe)
+        assert source is not None  # `check` refuses a recipe that names none
+        config = recipe.teachers[source.teacher]
+        return {"served": source.teacher, "config": config.model_dump(mode="json")}
     if recipe.train is None or recipe.train.signal.kind != "dense":
         return None
     if recipe.student is not None and recipe.student.kind == "classifier":
@@ -38,10 +47,18 @@ def load_plan(recipe: Recipe, sources: Mapping[str, str], name: str) -> dict[str
     return {"source": sources[name], **config.model_dump(mode="json", include=keys)}
 
 
-def teacher_builder(plan: Mapping[str, Any] | None) -> "Callable[[], LocalModel] | None":
-    """A function that loads the teacher, which the trainer calls at the right moment."""
+def teacher_builder(
+    plan: Mapping[str, Any] | None, run: Run = asyncio.run, meter: "Meter | None" = None
+) -> "Callable[[], LocalModel | ServedScorer] | None":
+    """A function that loads the teacher, which the trainer calls at the right moment.
+
+    `run` and `meter` serve a teacher behind a server: how it is awaited, and what it may cost.
+    """
     if plan is None:
         return None
+    if "served" in plan:
+        server = prompt_server(OpenAITeacher.model_validate(plan["config"]))
+        return lambda: ServedScorer(server, run, meter)
 
     def build() -> "LocalModel":
         from teachers.local_model import LocalModel

@@ -1,7 +1,6 @@
 """The step that captures what a teacher says about each token, before the student is trained."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +18,10 @@ from distill.rows.dataset import read_dataset
 from distill.run.context import Context, Outcome
 from distill.run.local_models import load_plan
 from distill.run.rows_steps import require_rows
+from distill.run.served_scorer import prompt_server
 from distill.run.signal_folder import make_room
 from distill.run.stored_answers import StoredAnswers
 from teachers.config import OpenAITeacher
-from teachers.credentials import PLACEHOLDER, credentials, urls_of
 from teachers.prices import price_of
 
 if TYPE_CHECKING:
@@ -168,23 +167,12 @@ def _aligned(context: Context, wanted: Wanted) -> "Captured":
 def _prompt(context: Context, wanted: Wanted) -> "Captured":
     from distill.capture.api import remote_identity
     from distill.capture.metering import Meter
-    from distill.capture.served import PromptServer, capture_served
+    from distill.capture.served import capture_served
 
     name = wanted.source.teacher
     config = context.recipe.teachers[name]
     assert isinstance(config, OpenAITeacher)
-    urls = urls_of(config)
-    secret = credentials(config, urls[0], os.environ)
-    bearer = {} if secret.key == PLACEHOLDER else {"Authorization": f"Bearer {secret.key}"}
-    server = PromptServer(
-        base_url=urls[0],
-        model=config.model,
-        headers={**bearer, **secret.headers},
-        concurrency=config.concurrency,
-        timeout_s=config.timeout_s,
-        others=urls[1:],
-        identity=config.identity,
-    )
+    server = prompt_server(config)
     meter = Meter(name, price_of(config), context.teachers.budget, context.teachers.limits(name))
     known = config.identity or config.model
     make_room(wanted.folder, remote_identity(known, wanted.tokenizer, wanted.settings))

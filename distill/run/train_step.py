@@ -228,6 +228,11 @@ def train_one(context: Context, arm: Arm, base: str, seed: int, rate: float | No
     return result
 
 
+def _source(arm: Arm) -> list[str]:
+    source = (arm.teacher or {}).get("source")
+    return [source] if source else []
+
+
 def _finite(result: TrainResult) -> bool:
     return math.isfinite(result.loss_last) and math.isfinite(result.val_loss or 0.0)
 
@@ -247,10 +252,40 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
     if processes > 1 or arm.train["deepspeed"] is not None or context.hostfile is not None:
         # Local teachers that wrote rows give their memory to the processes.
         context.runner.run(context.teachers.close())
+        _refuse_unmetered(recipe, arm)
         return train_in_processes(plan, arm.teacher, processes, listen, context.hostfile)
     from distill.train.stage import train
 
-    return train(plan, teacher_builder(arm.teacher), listen)
+    builder = teacher_builder(arm.teacher, context.runner.run, _meter(context, arm))
+    return train(plan, builder, listen)
+
+
+def _meter(context: Context, arm: Arm) -> Any:
+    """The account of a served teacher that scores what the student writes."""
+    if arm.teacher is None or "served" not in arm.teacher:
+        return None
+    from distill.capture.metering import Meter
+    from teachers.prices import price_of
+
+    name = arm.teacher["served"]
+    price = price_of(context.recipe.teachers[name])
+    return Meter(name, price, context.teachers.budget, context.teachers.limits(name))
+
+
+def _refuse_unmetered(recipe: Recipe, arm: Arm) -> None:
+    """A cap is kept by the one process that holds the ledger."""
+    budget = recipe.budget
+    capped = any(cap is not None for cap in (budget.usd, budget.requests, budget.tokens))
+    if arm.teacher is None or "served" not in arm.teacher or not capped:
+        return
+    problem = Problem(
+        file=recipe._source,
+        key="budget",
+        found="a served teacher that scores what the student writes is asked by processes of their "
+        "own, which do not keep the cap",
+        fix="Train in one process without DeepSpeed, or leave the budget out.",
+    )
+    raise RecipeError(str(problem), [problem])
 
 
 def student_plan(context: Context) -> TrainPlan:
@@ -277,7 +312,7 @@ def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) 
         mix=arm.mix,
         prompt=student_prompt(recipe).as_dict() if classifier else None,
         soft=soft_fields(recipe) if classifier else (),
-        weights=_weights([base, arm.teacher["source"]] if arm.teacher else [base]),
+        weights=_weights([base, *_source(arm)]),
         signals=arm.signals,
     )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from distill.rows.row import digest
 from distill.train.collate import IGNORED, Collator, EncodedRow, unpacked
-from distill.train.trainer import DistillTrainer, Objective
+from distill.train.trainer import DistillTrainer, Objective, TeacherSignal
 from teachers.local_sampling import RowLimits, SeededSampler
 
 
@@ -104,12 +104,22 @@ class Writer:
 class OnPolicyTrainer(DistillTrainer):
     """The same trainer, in some steps on answers of the student's own."""
 
-    def __init__(self, *, writer: Writer, fraction: float, **given: Any) -> None:
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        fraction: float,
+        own_signal: TeacherSignal | None = None,
+        **given: Any,
+    ) -> None:
+        """`own_signal`: what a teacher says of the student's words, if not the objective's own."""
         super().__init__(**given)
         self._writer = writer
         self._fraction = fraction
         self._given: Objective = self._objective
-        self._own = replace(self._given, loss=self._given.loss.model_copy(update={"ce": 0.0}))
+        self._own = Objective(
+            self._given.loss.model_copy(update={"ce": 0.0}), own_signal or self._given.signal
+        )
 
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device

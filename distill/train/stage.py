@@ -38,6 +38,7 @@ from distill.train.on_policy import OnPolicyTrainer, Writer
 from distill.train.plan import TrainPlan, TrainResult, finished
 from distill.train.preference import PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
+from distill.train.scored_signal import ScoredSignal
 from distill.train.student import load_student, load_student_tokenizer, trainable
 from distill.train.teacher_states import teacher_states
 from distill.train.trainer import DistillTrainer, Objective, TeacherSignal, TellProgress
@@ -60,12 +61,11 @@ class _Prepared:
     """Tokens that end an answer."""
 
 
-def train(
-    plan: TrainPlan, teacher: Callable[[], TokenTeacher] | None, listen: Listener
-) -> TrainResult:
+def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) -> TrainResult:
     """Train the plan's student and return what came of it; `out_dir` then holds the weights.
 
-    `teacher` builds the teacher of a dense signal when its turn has come in this process.
+    `teacher` builds, when its turn has come in this process, the TokenTeacher of a dense signal, or
+    the TokenScorer of what the student writes.
     Raises: RecipeError, DataError.
     """
     if (done := finished(plan)) is not None:
@@ -83,7 +83,12 @@ def train(
     reader = _reader(ready, teacher, args)
     if reader is None:  # a teacher is the larger one, and has chosen already
         fit_threads(model.num_parameters())
-    trainer, progress = _trainer(plan, ready, shape, args, model, signal or reader, listen)
+    source: CachedSignal | ScoredSignal | TokenTeacher | None = signal or reader
+    if _scores(ready.train):
+        if teacher is None:
+            raise RecipeError("train.signal: nobody scores what the student writes")
+        source = ScoredSignal(teacher(), ready.tokenizer)
+    trainer, progress = _trainer(plan, ready, shape, args, model, source, listen)
     clear_stale(plan, trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
     result = _result(plan, ready, shape, trainer, progress)
@@ -161,12 +166,17 @@ def _rows(ready: _Prepared) -> list[Any]:
 def _cached(plan: TrainPlan, ready: _Prepared) -> CachedSignal | None:
     """The cache that the plan names, once it is known to be that of its rows."""
     kind = ready.train.signal.kind
-    if kind in ("text", "dense"):
+    if kind in ("text", "dense") or _scores(ready.train):
         return None
     if plan.signals is None:
         raise RecipeError(f"train.signal: a {kind} signal needs its cache")
     mixed = [row for blend in ready.blends for row in blend.rows]
     return CachedSignal.opened(plan.signals, [*_rows(ready), *mixed], ready.tokenizer)
+
+
+def _scores(train: Train) -> bool:
+    """Whether a teacher is asked what each token is worth as the student writes it."""
+    return train.signal.kind == "token" and bool(train.on_policy)
 
 
 def _arguments(plan: TrainPlan, ready: _Prepared) -> tuple[Shape, Any]:
@@ -220,7 +230,7 @@ def _trainer(
     shape: Shape,
     args: Any,
     model: Any,
-    source: CachedSignal | TokenTeacher | None,
+    source: CachedSignal | ScoredSignal | TokenTeacher | None,
     listen: Listener,
 ) -> tuple[DistillTrainer, TellProgress]:
     from transformers.trainer_callback import PrinterCallback
@@ -236,7 +246,10 @@ def _trainer(
     collator = _collator(ready, model)
     val = ready.val.rows if ready.val else ()
     signal: TeacherSignal | None = None
-    if isinstance(source, CachedSignal):
+    own = source if isinstance(source, ScoredSignal) else None
+    if isinstance(source, ScoredSignal):
+        pass  # speaks of what the student writes alone
+    elif isinstance(source, CachedSignal):
         signal = source
     elif source is not None:
         width = shared_width(ready.tokenizer, source.tokenizer)
@@ -257,7 +270,7 @@ def _trainer(
         trainer = PreferenceTrainer(options=ready.train.dpo, folder=Path(plan.out_dir), **given)
     elif fraction := ready.train.on_policy:
         writer = _writer(plan, ready, collator)
-        trainer = OnPolicyTrainer(writer=writer, fraction=fraction, **given)
+        trainer = OnPolicyTrainer(writer=writer, fraction=fraction, own_signal=own, **given)
     else:
         trainer = DistillTrainer(**given)
     trainer.remove_callback(PrinterCallback)

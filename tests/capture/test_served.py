@@ -9,7 +9,7 @@ from aiohttp import web
 
 from distill.capture.local import capture
 from distill.capture.metering import WRITTEN, Meter
-from distill.capture.served import PromptServer, capture_served
+from distill.capture.served import PromptServer, capture_served, score_tokens
 from distill.errors import DataError, RecipeError, RunError
 from distill.progress import silent
 from distill.signals.cache import SignalCache
@@ -201,3 +201,22 @@ def test_the_cap_holds_and_nothing_paid_is_lost(tmp_path, teacher, tokenizer, ma
     totals = read_totals(tmp_path / "ledger.sqlite")
     assert totals.requests == 60
     assert totals.input_tokens + totals.output_tokens == tokens
+
+
+def test_written_tokens_are_scored(teacher, tokenizer, make_rows):
+    """What the model says of each token, row by row, through retries; nothing is kept."""
+    rows = make_rows(6)
+    server = Server(teacher, tokenizer, fail=1)
+
+    async def use(base_url):
+        return await score_tokens(rows, PromptServer(base_url, "m", retry_s=0.01), tokenizer)
+
+    found = _serve(server, use)
+    import torch
+
+    for row, one in zip(rows, found, strict=True):
+        ids = torch.from_numpy(row.ids_T.astype("int64"))
+        with torch.no_grad():
+            logp = teacher.model(ids[None]).logits[0, :, : len(tokenizer)].log_softmax(-1)
+        want = [float(logp[at - 1, ids[at]]) for at in row.positions_N.tolist()]
+        assert one.gold_logp_N.tolist() == pytest.approx(want, abs=1e-4)

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from distill.progress import silent
+from distill.signals.types import TokenLogp
 from distill.train import stage
 from distill.train.collate import Collator, EncodedRow
 from distill.train.on_policy import Writer, is_own_step
@@ -88,3 +89,41 @@ def test_given_and_own_answers_take_turns(make_plan, teacher_folder, write_rows,
         assert curves[0] == pytest.approx(curves[1], abs=1e-3)
     only = make_plan("none", micro_batch=8, **{**settings, "on_policy": 0.0})
     assert train(only, give, silent).curve[0]["loss"] == pytest.approx(whole.curve[0]["loss"])
+
+
+class _Scorer:
+    """A teacher that is only asked what each written token is worth."""
+
+    def __init__(self, folder):
+        self.model = LocalModel.load(folder).model
+        self.asked = 0
+
+    def token_logp(self, rows, tokenizer):
+        self.asked += len(rows)
+        found = []
+        for row in rows:
+            ids = torch.from_numpy(row.ids_T.astype("int64"))
+            with torch.no_grad():
+                logits = self.model(ids[None]).logits[0, :, : len(tokenizer)]
+            at = torch.from_numpy(row.positions_N.astype("int64"))
+            logp = logits.log_softmax(-1)[at - 1, ids[at]]
+            found.append(TokenLogp(logp.numpy()))
+        return found
+
+
+def test_a_scored_signal_trains_on_own_words(make_plan, teacher_folder, write_rows, tmp_path):
+    """Sampled reverse KL from the log-probability of each token; rows of text are not scored."""
+    text = [{"id": f"t-{at}", "text": "the old cat is very old"} for at in range(3)]
+    mix = [{"rows_path": write_rows(tmp_path / "mix.jsonl", text), "share": 0.25}]
+    loss = {"kind": "sampled_reverse_kl", "weight": 1.0, "ce": 0.5}
+    settings = {"signal": {"kind": "token"}, "loss": loss, "on_policy": 0.5, "max_length": 24}
+    scorer = _Scorer(teacher_folder)
+    plan = make_plan(steps=4, lr=1e-3, changes={"mix": mix}, **settings)
+    result = train(plan, lambda: scorer, silent)
+    assert scorer.asked == 2 * 6  # half of four steps, three quarters of eight rows
+    # Steps 2 and 4 are the student's own: an estimate of KL(student || teacher), which is positive.
+    own = [point["kd_loss"] for point in result.curve if point.get("step") in (2, 4)]
+    assert min(own) > 0
+    packed = make_plan("packed", steps=4, lr=1e-3, packing=True, changes={"mix": mix}, **settings)
+    again = train(packed, lambda: _Scorer(teacher_folder), silent)
+    assert again.curve[1]["kd_loss"] == pytest.approx(result.curve[1]["kd_loss"], rel=1e-3)
