@@ -19,6 +19,7 @@ from distill.cli import (
     plan,
     predict,
     recipe,
+    review,
     run,
     runs,
 )
@@ -38,6 +39,7 @@ GROUPS = (
     judge,
     advise,
     init,
+    review,
 )
 INTERRUPTED = 130
 EPILOG = "Every command takes --json, --quiet and --debug, before or after its name."

@@ -341,8 +341,10 @@ def _kappa(ratings: Sequence[tuple[str, str]]) -> Figure:
         table[at[one], at[other]] += 1
     with np.errstate(divide="ignore", invalid="ignore"):
         found = cohens_kappa(table)
-    low, high = max(-1.0, float(found.kappa_low)), min(1.0, float(found.kappa_upp))
-    return Figure(float(found.kappa), low, high, len(ratings))
+    value, low, high = (float(x) for x in (found.kappa, found.kappa_low, found.kappa_upp))
+    if not math.isfinite(low):  # a rater who always says the same leaves no variance to go by
+        return Figure(value, None, None, len(ratings))
+    return Figure(value, max(-1.0, low), min(1.0, high), len(ratings))
 
 
 def _by_rater(used: Mapping[Any, Mapping[str, str]]) -> dict[str, Figure]:

@@ -25,8 +25,6 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
-    if recipe.review is not None:
-        yield "review", "review", None
     yield from _student(recipe.student)
     yield from _train(recipe.train)
     if recipe.evaluate is not None and recipe.task.kind not in MEASURED_TASKS:

@@ -7,19 +7,34 @@ from distill.recipe.schema import Recipe
 from distill.report.card import DatasetFacts
 from distill.rows.row import Row
 from distill.run.context import Context
+from distill.run.directory import RunDirectory
 from distill.run.keys import asked_teachers, recipe_hash
 from distill.run.lock import prompt_hashes
+from teachers.budget import Totals
 
 
 def dataset_facts(
     context: Context, splits: Mapping[str, int], rejected: Sequence[Row]
 ) -> DatasetFacts:
     """The facts of a run whose rows are sifted; `rejected` holds the failed ones too."""
-    recipe = context.recipe
-    made, sifted = context.directory.done("generate"), context.directory.done("filter")
+    directory, totals = context.directory, context.teachers.budget.totals()
+    reviewed = directory.done("review") is not None
+    return facts_of(context.recipe, directory, totals, splits, rejected, reviewed=reviewed)
+
+
+def facts_of(
+    recipe: Recipe,
+    directory: RunDirectory,
+    totals: Totals | None,
+    splits: Mapping[str, int],
+    rejected: Sequence[Row],
+    *,
+    reviewed: bool,
+) -> DatasetFacts:
+    """The same, of a run that nobody walks; `reviewed` says that people have looked at it."""
+    made, sifted = directory.done("generate"), directory.done("filter")
     filters = list(sifted.details["order"]) if sifted else []
-    totals = context.teachers.budget.totals()
-    asked = totals.requests or totals.stored_answers
+    asked = totals is not None and (totals.requests or totals.stored_answers)
     return DatasetFacts(
         name=recipe.name,
         task=recipe.task.kind,
@@ -33,9 +48,9 @@ def dataset_facts(
         strategy=recipe.generate.strategy if recipe.generate else None,
         candidates=made.counts["in"] if made else None,
         reasons=Counter(row.reason or "unknown" for row in rejected),
-        cost=totals.as_dict() if asked else {},
+        cost=totals.as_dict() if totals is not None and asked else {},
         notes=list(_notes(made.details if made else {})),
-        limits=list(_limits(context, recipe, filters)),
+        limits=list(_limits(recipe, filters, reviewed=reviewed)),
     )
 
 
@@ -51,7 +66,7 @@ def _notes(details: Mapping[str, object]) -> Iterator[str]:
         )
 
 
-def _limits(context: Context, recipe: Recipe, filters: Sequence[str]) -> Iterator[str]:
+def _limits(recipe: Recipe, filters: Sequence[str], *, reviewed: bool) -> Iterator[str]:
     if recipe.data.gold is None:
         yield "No gold was given: overlap with a test set was not looked for."
     if not {"near_duplicate", "semantic_duplicate"} & set(filters):
@@ -60,5 +75,5 @@ def _limits(context: Context, recipe: Recipe, filters: Sequence[str]) -> Iterato
         yield "No second opinion on the answers was asked for."
     if "pii" not in filters:
         yield "Personal data was not looked for."
-    if context.directory.done("review") is None:
+    if not reviewed:
         yield "No person has looked at the rows."

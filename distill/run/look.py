@@ -71,7 +71,7 @@ def biography(directory: RunDirectory, row_id: str) -> dict[str, Any]:
     Raises: UsageError when no row, or more than one, has that id.
     """
     lives: dict[str, dict[str, Any]] = {}
-    for stage in ("generate", "filter", "split"):
+    for stage in ("generate", "filter", "review", "split"):
         for row in read_stage(directory.stage(stage)) if directory.done(stage) else ():
             if not row.id.startswith(row_id):
                 continue
@@ -87,7 +87,7 @@ def biography(directory: RunDirectory, row_id: str) -> dict[str, Any]:
                         {"by": v.by, "keep": v.keep, "reason": v.reason, "score": v.score}
                         for v in row.verdicts
                     ]
-                    if stage == "filter"
+                    if stage in ("filter", "review")
                     else [],
                 }
             )

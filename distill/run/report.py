@@ -50,7 +50,7 @@ def build_report(context: Context) -> dict[str, Any]:
     lock = directory.read_json("lock.json") or {}
     report["run"]["started"] = lock.get("started")
     report["run"]["seconds"] = seconds_spent(directory)
-    for stage in ("generate", "filter", "split"):
+    for stage in ("generate", "filter", "review", "split"):
         if done := directory.done(stage):
             told = {"filters": _filters(done.details)} if stage == "filter" else {}
             report["rows"].append({"stage": stage, **done.counts, **told})

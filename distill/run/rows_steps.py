@@ -123,6 +123,10 @@ def split_step(context: Context) -> Outcome:
     recipe, directory = context.recipe, context.directory
     sifted = list(read_stage(directory.stage("filter")))
     rows = [row for row in sifted if row.status == "accepted"]
+    if directory.done("review"):
+        looked_at = list(read_stage(directory.stage("review")))
+        sifted = [*(row for row in sifted if row.status != "accepted"), *looked_at]
+        rows = [row for row in looked_at if row.status == "accepted"]
     parts = _split(recipe, rows)
     prompt = TaskPrompt.from_recipe(recipe)
     make = partial(dataset_row, shape_of(recipe), prompt)

@@ -29,6 +29,7 @@ from distill.run import (
     export_step,
     keys,
     ledger,
+    review_step,
     rows_steps,
     signals_step,
     train_step,
@@ -61,6 +62,8 @@ class Step:
     slice: Callable[[Recipe, keys.Sources], dict[str, Any]]
     """What it depends on beside those."""
     work: Callable[[Context], Outcome]
+    state: Callable[[RunDirectory], Any] | None = None
+    """What it depends on that people put into the run directory."""
 
 
 STEPS = {
@@ -68,7 +71,14 @@ STEPS = {
     for step in (
         Step("generate", (), keys.generate_slice, probed_generate_step),
         Step("filter", ("generate",), keys.filter_slice, rows_steps.filter_step),
-        Step("split", ("filter",), keys.split_slice, rows_steps.split_step),
+        Step(
+            "review",
+            ("filter",),
+            review_step.review_slice,
+            review_step.review_step,
+            review_step.merged_state,
+        ),
+        Step("split", ("filter", "review"), keys.split_slice, rows_steps.split_step),
         Step("signals", ("split",), keys.signals_slice, signals_step.signals_step),
         Step("train", ("split", "signals"), keys.train_slice, train_step.train_step),
         Step("evaluate", ("split", "train"), keys.evaluate_slice, evaluate_step.evaluate_step),
@@ -77,8 +87,10 @@ STEPS = {
 }
 
 
-def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
+def stages_of(recipe: Recipe, until: str | None = None, *, reviewed: bool = False) -> list[str]:
     """The stages that a recipe has, in order, up to and including `until`.
+
+    `reviewed` says that people have merged reviews into the run, whatever the recipe says.
 
     Raises: UsageError for a stage that does not exist or that the recipe does not have, RecipeError
     where nothing makes rows.
@@ -92,6 +104,8 @@ def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
         )
         raise RecipeError(str(problem), [problem])
     wanted = ["generate", "filter", "split"]
+    if recipe.review or reviewed:
+        wanted.append("review")
     if recipe.student and recipe.train:
         wanted += ["train", "export"]
     if recipe.student and (
@@ -129,15 +143,18 @@ def run_recipe(
     """
     recipe = expand(recipe)
     refuse_problems(recipe)
-    stages = stages_of(recipe, until)
+    directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
+    reviewed = bool(review_step.merged_state(directory))
+    stages = stages_of(recipe, until, reviewed=reviewed)
     require_extras(recipe, stages)
     if hostfile is not None:
         require_launcher(hostfile)
-    directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
     with held(directory), _readable_errors(recipe, directory):
         _write_recipe(recipe, directory)
         if retry_failed:
             _reopen_failed(directory)
+        if not (recipe.review or reviewed):
+            directory.reopen("review")  # of an earlier recipe: its rows are not these
         sources = teacher_sources(
             recipe,
             directory,
@@ -202,7 +219,8 @@ def bring_up_to_date(context: Context, step: Step) -> None:
     }
     if step.name == "filter" and (restored := directory.restored()):
         inputs["restored"] = restored
-    key = digest([step.name, inputs, step.slice(context.recipe, context.sources)])
+    parts = [step.name, inputs, step.slice(context.recipe, context.sources)]
+    key = digest([*parts, step.state(directory)] if step.state else parts)
     before = directory.done(step.name)
     if before and before.key == key:
         context.listen(Progress(step.name, 1, 1, note="up to date"))

@@ -151,7 +151,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
         ("hard_labels]", "hard_labels], forgetting: true", "evaluate.forgetting"),
         ("hard_labels]", "hard_labels], against: other", "evaluate.against"),
         ("evaluate:", "run: {engine: ray}\nevaluate:", "run.engine"),
-        ("evaluate:", "review: {rows: 3}\nevaluate:", "review"),
     ],
 )
 def test_not_built_yet(write: Write, old: str, new: str, key: str) -> None:

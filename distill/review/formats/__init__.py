@@ -1,0 +1,1 @@
+"""The formats in which packs leave and decisions come back, one file each."""
