@@ -3,6 +3,7 @@
 Formulas in a returned file are refused, never taken by their value.
 """
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +111,9 @@ def read(path: Path) -> FileRead:
     """
     openpyxl = _openpyxl()
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=False)
+        # From memory: by a path, only certain endings are taken.
+        whole = io.BytesIO(path.read_bytes())
+        book = openpyxl.load_workbook(whole, read_only=True, data_only=False)
     except Exception as exc:  # openpyxl raises whatever zip, XML and its own classes raise
         raise data_error(path, None, f"not a readable workbook: {exc}") from exc
     try:
