@@ -1,5 +1,7 @@
 """How long 100,000 rows take to export and import in each format, and how quick the page is.
 
+Wall and processor seconds: on a busy machine the first says more of the machine.
+
 The rows are support tickets of about 300 characters with a label, made here from a seed. Usage:
 bench_review.py [--rows N] [--formats csv,jsonl,...]
 """
@@ -88,9 +90,13 @@ def one_format(source: Path, out: Path, format: str) -> dict[str, float]:
     found = {}
     shutil.rmtree(source.with_name(f"{source.name}.review"), ignore_errors=True)
     place, found["read"] = timed(lambda: find_place(str(source)))
+    started = time.process_time()
     _, found["export"] = timed(lambda: export(place, out, format))
+    found["export_processor"] = time.process_time() - started
     fill(out, format)
+    started = time.process_time()
     plan, found["import"] = timed(lambda: import_file(place, out, reviewer="a", dry_run=False))
+    found["import_processor"] = time.process_time() - started
     assert len(plan.rows["applied"]) == len(place.source.rows), plan.problems[:3]
     again, found["again"] = timed(lambda: import_file(place, out, reviewer="a", dry_run=False))
     assert len(again.rows["unchanged"]) == len(place.source.rows)

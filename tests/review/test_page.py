@@ -174,6 +174,7 @@ def test_filters_and_search(browser, served):
     page.fill("#search", "")
     page.select_option("#filter", "open")
     assert page.inner_text("#place") == "1 / 11"
+    page.locator("#search").blur()
     press(page, "?")
     assert page.locator("#keys").is_visible()
     press(page, "Escape")
