@@ -91,8 +91,11 @@ def approval(
 
 def _fitted(features: Any, places: Any, labels: Sequence[str], start: int) -> Any:
     """Probabilities of approval for the rows from `start` on, by a model of all that is known."""
+    import numpy as np
     from sklearn.linear_model import LogisticRegression
 
+    if features.shape[0] == start:  # people have looked at every row
+        return np.zeros(0)
     model = LogisticRegression(C=1.0, max_iter=100, tol=1e-3)
     model.fit(features[places], list(labels))
     return model.predict_proba(features[start:])[:, list(model.classes_).index(YES)]

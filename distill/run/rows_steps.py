@@ -16,6 +16,7 @@ from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask
 from distill.report.card import dataset_card
+from distill.review.merged_file import decided, read_merged
 from distill.rows.dataset import DatasetRow, write_dataset
 from distill.rows.readers import read_records
 from distill.rows.row import Row, canonical_json, digest
@@ -23,9 +24,13 @@ from distill.rows.stages import read_stage, write_stage
 from distill.run.card import dataset_facts
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import dataset_row
+from distill.run.directory import RunDirectory
 from distill.run.pace import Pace
 from distill.run.packages import student_tokenizer
 from distill.split.split import split_rows
+
+APPROVED = {"accepted": True, "edited": True, "rejected": False}
+"""What a merged review says of a row; other outcomes say nothing."""
 
 
 def generate_step(context: Context) -> Outcome:
@@ -48,6 +53,11 @@ def generate_step(context: Context) -> Outcome:
     return Outcome(outputs, counts_of(made.candidates), details)
 
 
+def filter_state(recipe: Recipe, directory: RunDirectory) -> list[Any]:
+    """What people have decided that the filters heed: drops taken back, rows approved."""
+    return [directory.restored(), _approved(recipe, directory)]
+
+
 def filter_step(context: Context) -> Outcome:
     """Gives every candidate its verdicts."""
     directory, names = context.directory, context.directory.restored()
@@ -57,7 +67,7 @@ def filter_step(context: Context) -> Outcome:
         made = directory.done("generate")
         facts = made.details.get("facts", {}) if made else {}
     else:
-        chain = _chain(context)
+        chain = _chain(context, approved=_approved(context.recipe, directory))
         rows = context.runner.run(chain.sift(answered))
         facts = chain.facts()
     if names:
@@ -84,7 +94,8 @@ def _bring_back(
     kept = {row.id for row in rows if row.status == "accepted"}
     if not back:
         return list(rows)
-    chain = _chain(context, frozenset(names))
+    approved = _approved(context.recipe, context.directory)
+    chain = _chain(context, frozenset(names), approved)
     context.runner.run(chain.recall([row for row in answered if row.id in kept]))
     again = context.runner.run(chain.sift([row for row in answered if row.id in back]))
     judged = {row.id: row for row in again}
@@ -178,7 +189,22 @@ def shape_of(recipe: Recipe) -> str:
     return "dpo" if pairs else objective_of(recipe)
 
 
-def _chain(context: Context, restored: frozenset[str] = frozenset()) -> Chain:
+def _approved(recipe: Recipe, directory: RunDirectory) -> dict[str, bool]:
+    """Row id -> whether people approved it, for quality filters that learn from this run's review.
+
+    Not where filters decide what is generated: rows would be asked for anew after every review.
+    """
+    learns = any(spec.kind == "quality" and spec.file is None for spec in recipe.filter)
+    merged = read_merged(directory.root / "review") if learns and not _joint(recipe) else None
+    found = decided(merged) if merged else {}
+    return {id: APPROVED[row.outcome] for id, row in found.items() if row.outcome in APPROVED}
+
+
+def _chain(
+    context: Context,
+    restored: frozenset[str] = frozenset(),
+    approved: Mapping[str, bool] | None = None,
+) -> Chain:
     recipe = context.recipe
     counts_tokens = any(getattr(spec, "tokens", None) for spec in recipe.filter)
     tokenizer = student_tokenizer(context) if counts_tokens else None
@@ -188,6 +214,7 @@ def _chain(context: Context, restored: frozenset[str] = frozenset()) -> Chain:
         tokenizer=tokenizer,
         teachers=context.teachers,
         restored=restored,
+        approved=approved,
         listen=context.listen,
     )
 

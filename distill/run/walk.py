@@ -62,7 +62,7 @@ class Step:
     slice: Callable[[Recipe, keys.Sources], dict[str, Any]]
     """What it depends on beside those."""
     work: Callable[[Context], Outcome]
-    state: Callable[[RunDirectory], Any] | None = None
+    state: Callable[[Recipe, RunDirectory], Any] | None = None
     """What it depends on that people put into the run directory."""
 
 
@@ -70,13 +70,19 @@ STEPS = {
     step.name: step
     for step in (
         Step("generate", (), keys.generate_slice, probed_generate_step),
-        Step("filter", ("generate",), keys.filter_slice, rows_steps.filter_step),
+        Step(
+            "filter",
+            ("generate",),
+            keys.filter_slice,
+            rows_steps.filter_step,
+            rows_steps.filter_state,
+        ),
         Step(
             "review",
             ("filter",),
             review_step.review_slice,
             review_step.review_step,
-            review_step.merged_state,
+            lambda _, directory: review_step.merged_state(directory),
         ),
         Step("split", ("filter", "review"), keys.split_slice, rows_steps.split_step),
         Step("signals", ("split",), keys.signals_slice, signals_step.signals_step),
@@ -217,10 +223,8 @@ def bring_up_to_date(context: Context, step: Step) -> None:
     inputs: dict[str, Any] = {
         name: done.outputs for name in step.follows if (done := directory.done(name))
     }
-    if step.name == "filter" and (restored := directory.restored()):
-        inputs["restored"] = restored
     parts = [step.name, inputs, step.slice(context.recipe, context.sources)]
-    key = digest([*parts, step.state(directory)] if step.state else parts)
+    key = digest([*parts, step.state(context.recipe, directory)] if step.state else parts)
     before = directory.done(step.name)
     if before and before.key == key:
         context.listen(Progress(step.name, 1, 1, note="up to date"))

@@ -165,3 +165,26 @@ def test_rows_cannot_speak_to_the_terminal(workdir, project):
     said = project.command("review", "import", "d.jsonl", "r.csv")
     assert said.code == 1
     assert "\x1b" not in said.out + said.err
+
+
+def test_a_quality_filter_learns_from_the_run_s_own_review(tmp_path, monkeypatch, project):
+    """Merged decisions teach the filter at the next run; without any it keeps every row."""
+    project.write_project(tmp_path, more="review: {rows: 40, choose: random}\n")
+    monkeypatch.chdir(tmp_path)
+    filters = "filter=[{quality: {fields: [text], min: 0.05}}]"
+
+    def made():
+        assert project.command("generate", "recipe.yaml", "--set", filters, "--json").code == 0
+        entry = json.loads((tmp_path / "runs/tiny/report.json").read_text())["rows"][1]
+        return entry["filters"][0]
+
+    assert "approved" not in made()["facts"]
+    project.command("review", "export", "tiny", "--to", "r.csv", "--format", "csv", "--rows", "40")
+    rows = list(csv.DictReader((tmp_path / "r.csv").open(encoding="utf-8-sig", newline="")))
+    said = [{"decision": "reject" if "bug" in row["in_text"] else "accept"} for row in rows]
+    decide(tmp_path / "r.csv", said)
+    assert project.command("review", "import", "tiny", "r.csv", "--reviewer", "ann").code == 0
+    assert project.command("review", "merge", "tiny").code == 0
+    learnt = made()
+    assert learnt["facts"]["approved"] == sum(one["decision"] == "accept" for one in said)
+    assert learnt["reasons"]["rejected_by_people"] > 0
