@@ -81,6 +81,9 @@ def _file(path: Path) -> Any:
 
 def _module(name: str, context: Context) -> Any:
     beside = str(Path(context.file).parent) if context.file else str(Path())
+    file = Path(beside, *name.split(".")).with_suffix(".py")
+    if file.is_file():
+        return _file(file)  # another module of that name may have been imported from elsewhere
     sys.path.insert(0, beside)
     try:
         return importlib.import_module(name)

@@ -72,6 +72,7 @@ def report() -> dict[str, Any]:
                          "parsed": exactly(1.0)},
         },
         "metrics_on": "gold",
+        "probe": None,
         "metrics_by_set": {"val": {"student": {"accuracy": plain(0.83, 80, 0.08)}}},
         "training": {"steps": 600, "tokens": 393_216, "loss_first": 1.92, "loss_last": 0.211,
                      "tokens_per_s": 51_234.5, "trainable": 81_920, "trainable_share": 1.0},

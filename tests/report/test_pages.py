@@ -13,7 +13,7 @@ from distill.report.inspect_page import render_inspection
 HOSTILE = "<script>alert(1)</script><img src=http://a.example/x onerror=alert(2)> </textarea>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: an open browser holds this process's event loop
 def browser():
     """Chromium without a window; the test is skipped where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -26,7 +26,7 @@ def browser():
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def inspection(tmp_path_factory):
     """The page of a dataset with every part, and text that would run if it could."""
     rows = [
