@@ -115,6 +115,8 @@ def check_gold(
         _require(gold, "data.gold", name, why, findings)
     if isinstance(task, ClassifyTask) and task.output in gold.columns:
         _labels(gold, task, findings)
+    if recipe.evaluate is None or not recipe.evaluate.suggested_gold:
+        _suggested(gold, findings)
 
 
 def _require(table: Table, key: str, name: str, why: str, findings: Findings) -> None:
@@ -152,6 +154,20 @@ def _labels(gold: Table, task: ClassifyTask, findings: Findings) -> None:
         or "Mend the rows, or add the label to task.labels.",
         findings,
     )
+
+
+def _suggested(gold: Table, findings: Findings) -> None:
+    """Notes gold by reviewers who saw a model's answer: they agree with it more than they would."""
+    rows = [
+        at
+        for at, (_, record) in enumerate(gold.records)
+        if str(record.get("saw_suggestion", "")).strip().casefold() in ("true", "1")
+    ]
+    if rows:
+        found = f"reviewers saw the model's answer in {_places(gold, rows)}"
+        fix = "Label them blind: distill review export RUN --kind gold. To take them all the same, "
+        fix += "set evaluate.suggested_gold: true."
+        _add(gold, "data.gold", found, rows[0], None, fix, findings)
 
 
 def _places(table: Table, rows: Iterable[int]) -> str:

@@ -66,6 +66,8 @@ class Evaluate(Model):
     against: str | None = None
     limit: int | None = Field(default=None, ge=1)
     """Measure on the first so many rows of each set only."""
+    suggested_gold: bool = False
+    """Measure also on gold whose reviewers saw a model's answer (`saw_suggestion`)."""
     require: dict[str, float] = Field(default={})
     """Metric -> least value of the student; a lower one fails the run."""
 

@@ -309,3 +309,16 @@ def test_sharded_4_bit_weights_have_one_type(write: Write, folder: Path, deepspe
     assert found(write(TRAIN, (old, both), sharded)) == []
     [problem] = found(write(TRAIN, (old, both.replace("qlora", "lora"))))
     assert problem.key == "student.quantization"
+
+
+def test_gold_that_was_made_from_suggestions_is_refused(write: Write, folder: Path) -> None:
+    """Reviewers who saw the model's answer flatter it; the recipe may take it all the same."""
+    (folder / "gold.jsonl").write_text(
+        '{"text": "refund", "label": "billing", "saw_suggestion": false}\n'
+        '{"text": "error 7", "label": "bug", "saw_suggestion": true}\n'
+    )
+    (problem,) = found(write())
+    assert (problem.key, problem.line) == ("data.gold", 2)
+    assert "reviewers saw the model's answer in line 2" in problem.found
+    forced = (TRAIN[0], TRAIN[1].replace("evaluate: {", "evaluate: {suggested_gold: true, "))
+    assert not found(write(forced))
