@@ -42,5 +42,5 @@ def test_runs_share_the_answers_of_a_project(project, workdir):
     # The server is gone: everything comes from the store.
     report = run_recipe(recipe, run_dir="two")
     assert (asked, report["cost"]["requests"], report["cost"]["stored_answers"]) == (40, 0, 40)
-    for name in ("train.jsonl", "val.jsonl", "README.md"):
+    for name in ("train.jsonl", "val.jsonl"):  # the card says what each run has cost
         assert Path("one/dataset", name).read_bytes() == Path("two/dataset", name).read_bytes()
