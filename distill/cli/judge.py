@@ -28,7 +28,7 @@ ToOption = Annotated[
 ]
 Instruction = Annotated[str | None, typer.Option("--instruction", metavar="TEXT")]
 Rubric = Annotated[
-    str | None, typer.Option("--rubric", metavar="TEXT|FILE.md", help="What to judge by.")
+    str | None, typer.Option("--rubric", metavar="NAME|FILE.md|TEXT", help="What to judge by.")
 ]
 Reference = Annotated[str | None, typer.Option("--reference", metavar="TEXT")]
 Force = Annotated[

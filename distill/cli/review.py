@@ -26,7 +26,7 @@ LabelsOption = Annotated[
     typer.Option("--labels", metavar="A,B,...", help="The only values of that field (files)."),
 ]
 RubricOption = Annotated[
-    str | None, typer.Option("--rubric", metavar="FILE", help="Shown beside the rows.")
+    str | None, typer.Option("--rubric", metavar="NAME|FILE", help="Shown beside the rows.")
 ]
 PolicyOption = Annotated[
     str, typer.Option("--policy", help="consensus (conflicts wait), majority, or latest.")

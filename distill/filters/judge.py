@@ -7,6 +7,7 @@ from typing import ClassVar
 from distill.errors import RecipeError
 from distill.filters.asking import ask_all
 from distill.filters.filter import Context, both_sides, text_of_value
+from distill.recipe.bundled_rubrics import rubric_source
 from distill.recipe.files import names_a_file
 from distill.recipe.filtering import JudgeFilter
 from distill.recipe.rubrics import Rubric, read_rubric
@@ -106,7 +107,7 @@ def rubric_of(ref: str, context: Context) -> Rubric:
     """
     name = ref if names_a_file(ref) else "the rubric"
     try:
-        return read_rubric(context.text(ref), name)
+        return read_rubric(rubric_source(context.recipe, ref), name)
     except RecipeError as error:
         raise context.refuse(error.message) from error
 

@@ -1,8 +1,9 @@
 """Checks what filters name outside the recipe: teachers, rubrics, files, models, functions."""
 
 from distill.errors import RecipeError
+from distill.recipe.bundled_rubrics import rubric_source
 from distill.recipe.check_fields import known_teacher
-from distill.recipe.files import locate, missing_folder, names_a_file, text_of
+from distill.recipe.files import locate, missing_folder, names_a_file
 from distill.recipe.filtering import (
     ClassifierFilter,
     CompleteFilter,
@@ -54,7 +55,7 @@ def _rubric(
     recipe: Recipe, key: str, ref: str, least: float | str | None, findings: Findings
 ) -> None:
     try:
-        text = text_of(recipe, ref)
+        text = rubric_source(recipe, ref)
         name = str(locate(recipe, ref.strip())) if names_a_file(ref) else f"{key}.rubric"
         rubric = read_rubric(text, name)
     except RecipeError as error:

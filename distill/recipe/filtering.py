@@ -164,7 +164,8 @@ class JudgeFilter(Model):
     kind: Literal["judge"] = "judge"
     ask: str
     rubric: str
-    """Markdown with front matter `scale: {min: 1, max: 5}` or `scale: [poor, fair, good]`."""
+    """A bundled name, a file, or the text itself: Markdown with front matter
+    `scale: {min: 1, max: 5}` or `scale: [poor, fair, good]`."""
     min: float | str
     """Least score, or least word of a scale of words."""
     fields: list[str] | None = None
@@ -181,7 +182,7 @@ class CompleteFilter(Model):
     fields: list[str] | None = None
     """What the judge is shown. Absent: the task's input and output."""
     rubric: str | None = None
-    """Absent: a rubric of ours."""
+    """As for `judge`; absent: one of ours on completeness."""
     min: float | str | None = None
     """Least score. Absent: the middle of the scale."""
     votes: int = Field(default=1, ge=1)

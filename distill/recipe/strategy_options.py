@@ -109,7 +109,8 @@ class JudgeDataOptions(Model):
 
     kind: Literal["judge_data"] = "judge_data"
     rubrics: str | list[str] | None = None
-    """A file of rubrics, or a list; absent: the rows' own column `rubric`, else helpfulness."""
+    """Bundled names, .md files or texts, or one file of rubrics; absent: the rows' own column
+    `rubric`, else helpfulness."""
     judge: str | None = None
     """Teacher that scores; absent: the one that writes."""
     votes: int = Field(default=1, ge=1)

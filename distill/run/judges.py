@@ -18,6 +18,7 @@ from distill.judge.results import Comparison, Grade
 from distill.judge.rows import JudgeData, JudgeRow, Kind
 from distill.judge.verdicts import Verdict
 from distill.progress import Listener, Progress
+from distill.recipe.bundled_rubrics import bundled_rubrics, rubric_source, told
 from distill.recipe.defaults import STUDENT_PROMPTS
 from distill.recipe.load import load_recipe
 from distill.recipe.prompts import TaskPrompt
@@ -143,18 +144,23 @@ def one_row(
     *,
     swap: bool,
 ) -> Grade | Comparison:
-    """What the judge says of one row; a rubric may be the name of a file.
+    """What the judge says of one row; a rubric may be a bundled name or a .md file.
 
     Raises: UsageError naming the options that lack.
     """
     if missing := [f"--{name}" for name, value in row.items() if value is None]:
         problem = Problem(f"{', '.join(missing)} is missing", fix="Give it, or a FILE and --to.")
         raise UsageError(str(problem), [problem])
-    text = read_utf8(Path(rubric)) if rubric and rubric.endswith(".md") else rubric
+    text = told(_rubric_text(rubric), rubric) if rubric else rubric
     asked = {**row, "rubric": text, "reference": reference, "context": None}
     if judge.form.pairwise:
         return judge.compare_batch([asked], swap=swap)[0]
     return judge.grade_batch([asked])[0]
+
+
+def _rubric_text(rubric: str) -> str:
+    ours = rubric in bundled_rubrics() or not rubric.endswith(".md")
+    return rubric_source(None, rubric) if ours else read_utf8(Path(rubric))
 
 
 def serving_token(name: str | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.generate.sources import run_folder
+from distill.recipe.bundled_rubrics import rubric_source
 from distill.recipe.check_filter_files import embedding_models
 from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import folder_of, locate, text_of
@@ -156,7 +157,7 @@ def _filter(recipe: Recipe, spec: FilterSpec, sources: Sources) -> dict[str, Any
     plain: dict[str, Any] = spec.model_dump(mode="json", by_alias=True)
     match spec:
         case JudgeFilter() | CompleteFilter(rubric=str()):
-            plain["rubric"] = text_of(recipe, str(spec.rubric))
+            plain["rubric"] = rubric_source(recipe, str(spec.rubric))
         case QualityFilter(file=str() as file):
             plain["file"] = file_digest(locate(recipe, file))
         case VerifyFilter(python=str() as function) | CustomFilter(python=function):

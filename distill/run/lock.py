@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from distill.recipe.bundled_rubrics import rubric_source
 from distill.recipe.files import text_of
 from distill.recipe.generation import AskField, RenderField
 from distill.recipe.schema import Recipe
@@ -46,7 +47,7 @@ def prompt_hashes(recipe: Recipe) -> dict[str, str]:
             texts[name] = digest(text_of(recipe, spec.render))
     for judging in recipe.filter:
         if rubric := getattr(judging, "rubric", None):
-            texts[f"filter.{judging.kind}"] = digest(text_of(recipe, rubric))
+            texts[f"filter.{judging.kind}"] = digest(rubric_source(recipe, rubric))
     return texts
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import Problem, RecipeError, UsageError
-from distill.recipe.files import text_of
+from distill.recipe.bundled_rubrics import bundled_rubrics, rubric_source
 from distill.recipe.prompts import TaskPrompt, teacher_prompt
 from distill.recipe.schema import Recipe, Review
 from distill.recipe.task import ClassifyTask, JudgeAbsoluteTask, JudgePairwiseTask, Scale
@@ -75,12 +75,12 @@ def find_place(
 
 
 def text_of_file(path: str) -> str:
-    """The text of a file that an option names.
+    """The text of a bundled rubric, or of a file, that an option names.
 
     Raises: UsageError when it cannot be read.
     """
     try:
-        return Path(path).read_text("utf-8")
+        return bundled_rubrics().get(path, Path(path)).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         problem = Problem(f"cannot be read: {exc}", file=path)
         raise UsageError(str(problem), [problem]) from exc
@@ -182,7 +182,7 @@ def _rubrics(recipe: Recipe) -> str:
         rubric = getattr(spec, "rubric", None)
         if isinstance(rubric, str):
             try:
-                found.append(text_of(recipe, rubric))
+                found.append(rubric_source(recipe, rubric))
             except RecipeError:
                 continue  # the file went away after the run; the reviewers do without it
     return "\n\n".join(dict.fromkeys(found))

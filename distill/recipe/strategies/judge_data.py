@@ -5,6 +5,7 @@ feedback}, the verdict asked in both orders. Prometheus (Kim et al. 2023, arXiv:
 responses across the range of scores; here the score is what a judge says, not what was wanted.
 """
 
+from distill.recipe.bundled_rubrics import rubrics_of
 from distill.recipe.defaults import RUBRIC, TEACHER_PROMPTS
 from distill.recipe.generation import AskField, FieldSpec, RenderField, SampleField
 from distill.recipe.schema import Recipe
@@ -50,7 +51,7 @@ def judge_data(recipe: Recipe, ask: str, options: JudgeDataOptions) -> Made:
     """Rubric, instruction, the response or two of different quality, then what a judge says."""
     task = recipe.task
     fields: dict[str, FieldSpec | None] = {}
-    rubrics = options.rubrics
+    rubrics = rubrics_of(recipe, options)
     if rubrics is None and recipe.data.pool is None:
         rubrics = [HELPFULNESS]
     if rubrics is not None:
