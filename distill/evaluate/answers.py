@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from teachers.check import check_answer
 from teachers.errors import AuthError, TeacherError
 from teachers.protocol import Answer, Ask, Message, Teacher
 
@@ -26,6 +28,8 @@ class Answered:
     """How it failed ("parse", "server", "truncated" ...); None when there is an answer."""
     stored: bool = False
     """The answer came from the store: its cost and time say nothing about the system."""
+    wrote: str | None = None
+    """All that was written, where the answer is a part of it."""
 
 
 async def answer_rows(
@@ -36,12 +40,14 @@ async def answer_rows(
     schema: Mapping[str, Any] | None = None,
     max_tokens: int | None = None,
     in_flight: int = 16,
+    pattern: str | None = None,
 ) -> list[Answered]:
     """One answer per prompt, in the order of the prompts, with at most `in_flight` asks open.
 
     Free text that stops at the token limit is taken as it is (it is compared as far as it goes);
     a choice or an object that stops there is a failure. For a local teacher `in_flight` should be
-    at least its batch size.
+    at least its batch size. With `pattern` the system writes freely, and what the pattern's first
+    group finds in that is the answer, held against choices and schema as ever.
 
     Raises: AuthError and BudgetReached, which concern all rows; other TeacherErrors concern one.
     """
@@ -58,7 +64,7 @@ async def answer_rows(
                 max_tokens=max_tokens,
                 allow_truncated=free,
             )
-            answers[place] = await _answer(teacher, ask)
+            answers[place] = await _answer(teacher, ask, pattern)
 
     workers = [asyncio.create_task(work(waiting)) for _ in range(min(in_flight, len(prompts)))]
     try:
@@ -70,13 +76,36 @@ async def answer_rows(
     return [answers[place] for place in range(len(prompts))]
 
 
-async def _answer(teacher: Teacher, ask: Ask) -> Answered:
+async def _answer(teacher: Teacher, ask: Ask, pattern: str | None) -> Answered:
     try:
+        if pattern is not None:
+            freely = replace(ask, choices=None, schema=None, allow_truncated=True)
+            return _found(await teacher.ask(freely), ask, pattern)
         return _answered(await teacher.ask(ask), ask.choices)
     except AuthError:
         raise
     except TeacherError as error:
         return Answered(text=None, failed=error.kind)
+
+
+def _found(answer: Answer, ask: Ask, pattern: str) -> Answered:
+    """The part of what was written that is the answer; none where the pattern finds nothing."""
+    whole = Answered(
+        text=None,
+        input_tokens=answer.usage.input_tokens,
+        output_tokens=answer.usage.output_tokens,
+        cost_usd=answer.cost_usd,
+        stored=answer.stored,
+        wrote=answer.text,
+    )
+    found = re.search(pattern, answer.text)
+    if found is None:
+        return replace(whole, failed="truncated" if answer.finish == "length" else "parse")
+    try:
+        checked = check_answer(ask, replace(answer, text=(found[1] or "").strip()))
+    except TeacherError as error:
+        return replace(whole, failed=error.kind)
+    return replace(whole, text=checked.text)
 
 
 def _answered(answer: Answer, choices: tuple[str, ...] | None) -> Answered:

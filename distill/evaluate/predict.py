@@ -22,7 +22,8 @@ async def predict_rows(
 
     `answer` is the label, the object or the text, null where there is none; `parsed` says whether
     it is one of the labels, or fits the schema; `p` is its probability where the system tells it.
-    A row that could not be answered also gets `failed`, the reason.
+    A row that could not be answered also gets `failed`, the reason; where the answer is a part of
+    what the student writes, all of it stands in `wrote`.
     """
     task = task_prompt.task
     answers = await answer_rows(
@@ -32,6 +33,7 @@ async def predict_rows(
         schema=task.schema_ if isinstance(task, ExtractTask) else None,
         max_tokens=max_tokens,
         in_flight=in_flight,
+        pattern=task.answer_pattern,
     )
     objects = isinstance(task, ExtractTask)
     return [
@@ -47,4 +49,6 @@ def _predicted(answered: Answered, objects: bool) -> dict[str, Any]:
         value, parsed = read_json(answer)
         answer = value if parsed else answer
     found = {"answer": answer, "parsed": parsed, "p": answered.p}
+    if answered.wrote is not None:
+        found["wrote"] = answered.wrote
     return {**found, "failed": answered.failed} if answered.failed else found

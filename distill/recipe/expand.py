@@ -19,6 +19,8 @@ from distill.recipe.strategies.label_pool import label_pool
 from distill.recipe.strategies.paraphrase import paraphrase
 from distill.recipe.strategies.parts import Made
 from distill.recipe.strategies.preference import preference
+from distill.recipe.strategies import rationale as rationales
+from distill.recipe.strategies import react as reacts
 from distill.recipe.strategies.rationale import rationale, rationale_completion
 from distill.recipe.strategies.react import react, react_completion
 from distill.recipe.strategies.self_instruct import self_instruct
@@ -45,6 +47,8 @@ COMPLETIONS: Mapping[str, Callable[[Recipe, Any], str | None]] = {
     "react": react_completion,
 }
 """Strategies whose student learns to write more than the output."""
+ANSWERS: Mapping[str, str] = {"rationale": rationales.SAID, "react": reacts.SAID}
+"""Where in that the output stands."""
 
 
 def expand(recipe: Recipe) -> Recipe:
@@ -73,7 +77,11 @@ def _with_fields(recipe: Recipe) -> Recipe:
     }
     if generate.strategy in COMPLETIONS and recipe.task.completion is None:
         completion = COMPLETIONS[generate.strategy](recipe, options)
-        update["task"] = recipe.task.model_copy(update={"completion": completion})
+        pattern = recipe.task.answer_pattern
+        if completion is not None and pattern is None:
+            pattern = ANSWERS[generate.strategy]
+        told = {"completion": completion, "answer_pattern": pattern}
+        update["task"] = recipe.task.model_copy(update=told)
     return recipe.model_copy(update=update)
 
 

@@ -88,6 +88,13 @@ class TaskPrompt:
         """
         return (*self.ask_messages(fields), Message("assistant", self.completion(fields)))
 
+    def completes(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the row holds all that the student would learn to write of it."""
+        task = self.task
+        if task.completion is None:
+            return task.output in fields
+        return _completion(task.completion).names <= {*self._given(fields), *fields}
+
     def completion(self, fields: Mapping[str, Any]) -> str:
         """What the student learns to write; outputs that are not text become JSON."""
         task = self.task
@@ -136,7 +143,7 @@ def student_prompt(recipe: Recipe) -> TaskPrompt:
     prompt = TaskPrompt.from_recipe(recipe)
     if recipe.student is None or recipe.student.kind != "classifier":
         return prompt
-    task = prompt.task.model_copy(update={"system": None})
+    task = prompt.task.model_copy(update={"system": None, "answer_pattern": None})
     if recipe.task.prompt is not None:
         return TaskPrompt(task, prompt.template)
     return TaskPrompt(task, Template("{{ input }}", "the classifier's prompt"))

@@ -1,5 +1,6 @@
 """What the student has to do: one class per task kind."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -21,6 +22,20 @@ class _Task(Model):
     completion: str | None = None
     """Template of what the student learns to write; absent: the output, for judges the feedback (if
     there is any) and a last line `VERDICT: ...`."""
+    answer_pattern: str | None = None
+    """Regular expression whose first group is the answer in what the student writes, the rest being
+    how it got there; absent: what the strategy's completion needs, else all of it."""
+
+    @field_validator("answer_pattern")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern).groups if pattern is not None else 1
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        if not groups:
+            raise ValueError("the answer needs a group: write it between ( and )")
+        return pattern
 
 
 class ClassifyTask(_Task):

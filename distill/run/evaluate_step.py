@@ -170,14 +170,15 @@ def student_result(context: Context, part: MeasuredSet, name: str, folder: str) 
     shown = student_prompt(recipe)
     prompts = [shown.ask_messages(row) for row in part.records]
     answers, seconds = context.runner.run(
-        ask_student(recipe.task, folder, prompts, answer_tokens(recipe))
+        ask_student(shown.task, folder, prompts, answer_tokens(recipe))
     )
     figures = None
     if isinstance(recipe.task, GenerateTask):
         teacher = signal_source(context)
         prompt = TaskPrompt.from_recipe(recipe)
-        conversations = [prompt.conversation(row) for row in part.records]
-        figures = read_tokens(folder, teacher, conversations, recipe.train)
+        if all(prompt.completes(row) for row in part.records):
+            conversations = [prompt.conversation(row) for row in part.records]
+            figures = read_tokens(folder, teacher, conversations, recipe.train)
     rate = Price(price.input, price.output, price.gpu_hour) if price else None
     return SystemResult(name, answers, figures, seconds, rate)
 
@@ -293,6 +294,7 @@ def answer_lines(
             "fields": dict(record),
             "expected": part.expected[place],
             "answered": texts[place],
+            **({"wrote": wrote} if (wrote := answers[place].wrote) is not None else {}),
             "score": scores[place],
         }
         for place, record in enumerate(part.records)

@@ -53,7 +53,7 @@ TRANSPORT = {
 }  # fmt: skip
 
 
-SHOWN = {"prompt", "system", "completion"}
+SHOWN = {"prompt", "system", "completion", "answer_pattern"}
 """Of the task: how the student meets it. Generation does not depend on this."""
 
 Sources = Mapping[str, str]
@@ -128,9 +128,7 @@ def generate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "seed": recipe.seed,
-        "task": recipe.task.model_dump(
-            mode="json", by_alias=True, exclude={"prompt", "system", "completion"}
-        ),
+        "task": recipe.task.model_dump(mode="json", by_alias=True, exclude=SHOWN),
         "generate": plain,
         "data": {name: data_digest(recipe, name) for name in ("seeds", "pool", "documents")},
         "teachers": {

@@ -20,7 +20,7 @@ from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
 from teachers.errors import ConfigError
 
 FACTS = "distill.json"
-ADDED = ("answer", "parsed", "p", "failed")
+ADDED = ("answer", "parsed", "p", "failed", "wrote")
 """What a row gets."""
 TABLES = (".csv", ".parquet")
 

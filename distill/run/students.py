@@ -48,6 +48,7 @@ async def ask_student(
             schema=schema,
             max_tokens=max_tokens,
             in_flight=4 * BATCH,
+            pattern=task.answer_pattern,
         )
         return answers, time.monotonic() - started
     finally:

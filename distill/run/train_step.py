@@ -202,7 +202,7 @@ def val_score(context: Context, result: TrainResult) -> float:
     rows = read_dataset(context.directory.dataset, "val")
     prompts = [prompt.ask_messages(row.fields) for row in rows]
     answers, _ = context.runner.run(
-        ask_student(recipe.task, result.model_dir, prompts, answer_tokens(recipe))
+        ask_student(prompt.task, result.model_dir, prompts, answer_tokens(recipe))
     )
     right = sum(
         answer.text == row.fields[recipe.task.output]

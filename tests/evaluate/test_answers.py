@@ -86,3 +86,30 @@ def test_no_rows_need_no_answers(table_teacher: Callable[..., Any]) -> None:
     """An empty set gives an empty list."""
     found: list[Answered] = asyncio.run(answer_rows(table_teacher({}), []))
     assert found == []
+
+
+WORKED = r"(?s).*Answer:(.*)"
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrote", "text", "failed"),
+    [
+        ({"choices": ["bug", "other"]}, "It crashes. Answer: no.\nAnswer: bug", "bug", None),
+        ({"choices": ["bug", "other"]}, "A bug, I think.", None, "parse"),
+        ({"choices": ["bug", "other"]}, "Answer: a beetle", None, "parse"),
+        ({"schema": {"type": "object"}}, 'Two.\nAnswer: {"n": 2}', '{"n": 2}', None),
+        ({"schema": {"type": "object"}}, "Two.\nAnswer: 2", None, "schema"),
+        ({}, "Rivers flow.\nAnswer: by the river\n", "by the river", None),
+        ({}, "Rivers flow.\nAnswer:", None, "empty"),
+    ],
+)
+def test_the_answer_is_what_the_pattern_finds(
+    table_teacher: Callable[..., Any], asked: Any, wrote: str, text: str | None, failed: str | None
+) -> None:
+    """What stands behind the last mark is held against choices and schema; the whole is kept."""
+    teacher = table_teacher({"x": wrote})
+    [found] = asyncio.run(answer_rows(teacher, [user("x")], pattern=WORKED, **asked))
+    assert (found.text, found.failed, found.wrote) == (text, failed, wrote)
+    assert found.output_tokens == 1
+    # The reasoning is no choice and no object, so the system is not held to either.
+    assert (teacher.asked[0].choices, teacher.asked[0].schema) == (None, None)

@@ -31,3 +31,16 @@ def test_objects_are_given_as_objects(table_teacher: Callable[..., Any]) -> None
     found = asyncio.run(predict_rows(table_teacher({"x": '{"n": 1}'}), prompt, [{"text": "x"}]))
     assert found[0]["answer"] == {"n": 1}
     assert found[0]["parsed"] is True
+
+
+def test_reasoning_stands_beside_the_answer(table_teacher: Callable[..., Any]) -> None:
+    """A student that reasons first: the label is the answer, the whole text another column."""
+    task = {**CLASSIFY, "answer_pattern": r"(?s).*Answer:(.*)"}
+    prompt = TaskPrompt.from_dict({"task": task, "template": "{{ input }}"})
+    teacher = table_teacher({"x": "As it is.\nAnswer: b", "y": "As it is."})
+    found = asyncio.run(predict_rows(teacher, prompt, [{"text": "x"}, {"text": "y"}]))
+    assert [(row["answer"], row["parsed"], row["wrote"]) for row in found] == [
+        ("b", True, "As it is.\nAnswer: b"),
+        (None, False, "As it is."),
+    ]
+    assert found[1]["failed"] == "parse"

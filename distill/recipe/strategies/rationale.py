@@ -7,6 +7,8 @@ from distill.recipe.strategy_options import RationaleOptions
 from distill.recipe.task import ClassifyTask, ExtractTask
 
 MARK = "Answer:"
+SAID = rf"(?s).*{MARK}(.*)"
+"""What stands behind the last mark."""
 REASON = """
 
 Think step by step first. Then write a last line: `Answer: ` and the answer, nothing after it."""

@@ -13,6 +13,8 @@ WHAT = {
     "passages": "those of the row's passages that are about the words between the brackets",
     "calculator": "the value of the arithmetic between the brackets",
 }
+SAID = r"(?s).*finish\[(.*)\]"
+"""What the last `finish[...]` holds."""
 STEP = """\
 {{ QUESTION }}
 
