@@ -9,6 +9,8 @@ from distill.recipe.generation import FieldSpec
 from distill.recipe.given import with_given_rows
 from distill.recipe.schema import Recipe
 from distill.recipe.signal_source import asking_logprobs
+from distill.recipe.strategies import rationale as rationales
+from distill.recipe.strategies import react as reacts
 from distill.recipe.strategies.best_of_n import best_of_n
 from distill.recipe.strategies.context_distillation import context_distillation
 from distill.recipe.strategies.edit_hard import edit_hard
@@ -19,8 +21,6 @@ from distill.recipe.strategies.label_pool import label_pool
 from distill.recipe.strategies.paraphrase import paraphrase
 from distill.recipe.strategies.parts import Made
 from distill.recipe.strategies.preference import preference
-from distill.recipe.strategies import rationale as rationales
-from distill.recipe.strategies import react as reacts
 from distill.recipe.strategies.rationale import rationale, rationale_completion
 from distill.recipe.strategies.react import react, react_completion
 from distill.recipe.strategies.self_instruct import self_instruct

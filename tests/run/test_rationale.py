@@ -15,7 +15,8 @@ def test_only_the_answer_is_scored(project, tmp_path, monkeypatch):
     project.change(recipe, "steps: 60", "steps: 100")
     said = project.command("run", recipe, "--json")
     assert said.code == 0, said.err
-    rows = [json.loads(line) for line in open("runs/tiny/dataset/train.jsonl")]
+    text = (tmp_path / "runs/tiny/dataset/train.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
     assert {row["messages"][-1]["content"] for row in rows} == {
         f"Said.\nAnswer: {label}" for label in project.LABELS
     }
