@@ -160,7 +160,7 @@ class Planner:
         self.plan.packs[pack.pack_id] = self.plan.packs.get(pack.pack_id, 0) + 1
         review = self._review(given, pack, row, decision, edits)
         outcome = self._compare(review, given, pack)
-        return outcome, replace(review, outcome=outcome)
+        return outcome, review if outcome == review.outcome else replace(review, outcome=outcome)
 
     def _place(self, given: Incoming) -> tuple[Pack, PackRow]:
         """The pack and row that a decision is for."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -22,6 +23,7 @@ HOSTILE = [
     '=HYPERLINK("http://x","y")', "-1", "'quoted'", "\ttab", "line\nbreak \"quote\" ; , |", "",
     "\U0001f600 \u05e9\u05dc\u05d5\u05dd \u202e", "</script><img src=x onerror=alert(1)>",
     "\x1b[31mred", "x" * 40_000, "true", "_x0041_ \r\n", "00123",
+    "<r><t>rich</t></r>", " \n ",
 ]  # fmt: skip
 HEADER = ["row_id", "content_hash", "pack_id", "schema_hash"]
 
@@ -82,7 +84,8 @@ def test_every_cell_comes_back_bit_for_bit(desk, format):
 
 
 UNTYPABLE = {
-    "xlsx": ["x" * 40_000, "\x1b[31mred", "_x0041_ \r\n"],  # nobody can type that into a cell
+    # Nobody can type that into a cell, and openpyxl saves blanks as if they were none.
+    "xlsx": ["x" * 40_000, "\x1b[31mred", "_x0041_ \r\n", " \n "],
     "label-studio": [""],  # an empty answer is no answer there
     "argilla": [""],
 }
@@ -191,6 +194,20 @@ def test_files_that_hold_no_reviews(tmp_path, content, told):
     path.write_bytes(content)
     with pytest.raises(DataError, match=told):
         read_file(path, {})
+
+
+@pytest.mark.parametrize("change", ["formula", "far to the right"])
+def test_a_workbook_that_needs_care_holds_the_same(desk, change):
+    """A formula or a stray cell takes the slow way, which reads every cell as the quick one."""
+    at = desk(hostile_rows(), outputs=["label"])
+    path = at.write(at.pack(), "xlsx")
+    quick = [replace(row, line=0) for row in read_file(path, {}).rows]
+    book = openpyxl.load_workbook(path)
+    place = (1, 16_000) if change == "far to the right" else (2, len(quick[0].shown) + 10)
+    book["review"].cell(*place).value = "=1+1"
+    book.save(path)
+    slow = [replace(row, line=0) for row in read_file(path, {}).rows]
+    assert slow == quick
 
 
 def test_a_formula_in_a_workbook_is_refused(desk):
