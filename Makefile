@@ -23,7 +23,7 @@ check: .venv/ready ## format, lint and types
 fix: .venv/ready ## format and lint, mending what can be mended
 	.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-docs: .venv/ready ## write the generated files (recipes/schema.json, recipes/report.schema.json)
+docs: .venv/ready ## write the generated files: schemas, docs/commands.md, docs/recipe.md, tables of README.md
 	$(PY) scripts/generate_docs.py
 
 bench: .venv/ready ## speed and memory beside the peers (LONG=1 for more; NAMES="cache filters" for some)

@@ -1,29 +1,54 @@
-"""Writes the generated files: the two schemas in recipes/, and the memory table of README.md."""
+"""Writes the generated files: schemas, references of commands and recipe, README's memory table."""
 
 import json
 import re
+import sys
 from pathlib import Path
 
+import click
+import typer.cli
+import typer.main
+
+from distill.cli.main import build_app
 from distill.plan.memory import table
 from distill.plan.shape import Shape, shape_of, shipped_shapes
 from distill.recipe.schema_file import schema_text
 from distill.report.model import json_schema as report_schema
 
+sys.path.insert(0, str(Path(__file__).parent))
+from recipe_reference import recipe_reference
+
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = re.compile(r"(?<=<!-- memory -->\n).*?(?=<!-- /memory -->)", re.DOTALL)
 
 
+HEAD = "<!-- Written by `make docs` from the code; a test holds it to it. -->\n\n"
+
+
 def main() -> None:
+    for name, text in texts().items():
+        (ROOT / name).write_text(text, encoding="utf-8")
+        print(name)
+
+
+def texts() -> dict[str, str]:
+    """Path from the root -> what the file must hold."""
     report = json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    texts = {
+    return {
         "recipes/schema.json": schema_text(),
         "recipes/report.schema.json": report,
         "README.md": TABLE.sub(lambda _: table(_shapes()) + "\n", readme),
+        "docs/commands.md": HEAD + _commands(),
+        "docs/recipe.md": recipe_reference(),
     }
-    for name, text in texts.items():
-        (ROOT / name).write_text(text, encoding="utf-8")
-        print(name)
+
+
+def _commands() -> str:
+    """The help of every command, as typer writes it."""
+    command = typer.main.get_command(build_app())
+    with click.Context(command, info_name="distill") as context:
+        return typer.cli.get_docs_for_click(obj=command, ctx=context, name="distill")
 
 
 def _shapes() -> dict[str, Shape]:

@@ -26,7 +26,9 @@ class TokenRate(BaseModel):
 class _Teacher(BaseModel):
     """Settings that every kind of teacher has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
     system: str | None = None
     """System message put before every prompt."""
@@ -97,7 +99,7 @@ class LocalTeacher(_Teacher):
 class ScriptRule(BaseModel):
     """Asks whose last message matches `when` get one of `answers`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     when: str = ""
     """Regular expression searched in the last message; groups fill {1}, {name} in an answer."""
     answers: list[str] = Field(min_length=1)
