@@ -41,6 +41,9 @@ SELECT teacher, state, count(*), sum(CAST(round(usd * 1e12) AS INTEGER)), count(
 FROM spend WHERE state NOT IN ('refunded', 'reserved') GROUP BY teacher, state
 """
 
+JOB = "job "
+"""Begins the keys of calls that run on without us, such as a fine-tuning."""
+
 # Money is counted in whole pico-dollars: sums of floats would drift across the cap.
 _PER_USD = 10**12
 
@@ -150,7 +153,8 @@ class Budget:
     ) -> Reservation:
         """Set the worst case of one call aside; waits while calls in flight may still give back.
 
-        A call that an earlier process left in a batch is taken over with what it had reserved.
+        A call that an earlier process left in a batch, or as a job, is taken over with what it had
+        reserved.
 
         Raises: BudgetReached when it would not fit even with nothing in flight.
         """
@@ -168,6 +172,11 @@ class Budget:
             self._finish(wanted, "refunded", None)
             raise
         return wanted
+
+    def is_left(self, key: str) -> bool:
+        """Whether an earlier process left a call open that runs on without us."""
+        with self._lock:
+            return key in self._left
 
     async def settle(self, reservation: Reservation, usage: Usage) -> float | None:
         """Count what the call used and return its cost in USD, None without a price.
@@ -271,7 +280,7 @@ class Budget:
     def _recover(self, store: Store | None) -> None:
         """Read the ledger; end what a crash left open, by the stored answer or at its worst.
 
-        What still runs in a batch stays open: `reserve` takes it over.
+        What still runs in a batch or as a job stays open: `reserve` takes it over.
         """
         for teacher, part in _read_sums(self._writer.rows(_SUMS)).items():
             self._count(teacher, part)
@@ -288,7 +297,7 @@ class Budget:
             self._held.add(_worst(call))
             if answer is not None:
                 self._finish(call, "settled", answer.usage)
-            elif store is not None and store.in_batch(key):
+            elif key.startswith(JOB) or (store is not None and store.in_batch(key)):
                 self._left[key] = call
             else:
                 self._finish(call, "unknown", None)

@@ -1,5 +1,7 @@
 """What is really asked: a teacher's settings and one ask, joined. Adapters and keys share it."""
 
+from collections.abc import Sequence
+
 from teachers.config import TeacherConfig
 from teachers.protocol import Ask, Message
 
@@ -35,12 +37,15 @@ def top_logprobs(config: TeacherConfig, ask: Ask) -> int:
     return max(ask.top_logprobs, config.logprobs)
 
 
+def text_bound(turns: Sequence[Message]) -> int:
+    """An upper bound on the tokens of some messages: a tokenizer makes at most one of a byte."""
+    return sum(_bytes(turn.content) for turn in turns) + TOKENS_PER_MESSAGE * len(turns)
+
+
 def input_bound(config: TeacherConfig, ask: Ask) -> int:
-    """An upper bound on the input tokens: a tokenizer makes at most one token of a byte."""
-    turns = messages(config, ask)
-    text = sum(_bytes(turn.content) for turn in turns)
+    """An upper bound on the input tokens."""
     schema = 0 if ask.schema is None else TOKENS_PER_ASK + len(repr(ask.schema).encode())
-    return text + schema + TOKENS_PER_ASK + TOKENS_PER_MESSAGE * len(turns)
+    return text_bound(messages(config, ask)) + schema + TOKENS_PER_ASK
 
 
 def _bytes(text: str) -> int:

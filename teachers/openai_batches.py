@@ -1,25 +1,15 @@
 """The files and batches of the OpenAI API, through the `openai` package."""
 
-import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
-import openai
-
-from teachers.credentials import Credentials, is_openai
-from teachers.errors import TeacherError
-from teachers.openai_errors import broken, redacted, refusal
+from teachers.credentials import Credentials
+from teachers.openai_client import OpenAIClient
 
 MARK = "distill_batch"
 """The key in a batch's metadata that holds our own name for it."""
-TIMEOUT_S = 300.0
-_PLAIN = frozenset({
-    "host", "accept", "accept-encoding", "connection", "content-length", "content-type",
-    "transfer-encoding", "user-agent",
-})  # fmt: skip
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
@@ -47,9 +37,7 @@ class OpenAIBatches:
     """The Batch API of one address."""
 
     def __init__(self, url: str, held: Credentials) -> None:
-        self.url = url.rstrip("/")
-        self._held = held
-        self._client: tuple[asyncio.AbstractEventLoop, openai.AsyncOpenAI] | None = None
+        self._client = OpenAIClient(url, held)
 
     async def create(self, lines: Sequence[bytes], endpoint: str, mark: str) -> RemoteBatch:
         """Upload the requests and start a batch of them.
@@ -58,17 +46,17 @@ class OpenAIBatches:
         """
         content = b"\n".join(lines) + b"\n"
         try:
-            file = await self._opened().files.create(
+            file = await self._client.opened().files.create(
                 file=(f"{mark}.jsonl", content), purpose="batch"
             )
-            made = await self._opened().batches.create(
+            made = await self._client.opened().batches.create(
                 input_file_id=file.id,
                 endpoint=endpoint,  # type: ignore[arg-type]
                 completion_window="24h",
                 metadata={MARK: mark},
             )
         except Exception as exc:
-            raise self._failure(exc) from None
+            raise self._client.failure(exc) from None
         return _remote(made)
 
     async def find(self, mark: str) -> RemoteBatch | None:
@@ -77,11 +65,11 @@ class OpenAIBatches:
         Raises: TeacherError.
         """
         try:
-            async for one in self._opened().batches.list(limit=100):
+            async for one in self._client.opened().batches.list(limit=100):
                 if (one.metadata or {}).get(MARK) == mark:
                     return _remote(one)
         except Exception as exc:
-            raise self._failure(exc) from None
+            raise self._client.failure(exc) from None
         return None
 
     async def read(self, batch: str) -> RemoteBatch:
@@ -90,9 +78,9 @@ class OpenAIBatches:
         Raises: TeacherError.
         """
         try:
-            return _remote(await self._opened().batches.retrieve(batch))
+            return _remote(await self._client.opened().batches.retrieve(batch))
         except Exception as exc:
-            raise self._failure(exc) from None
+            raise self._client.failure(exc) from None
 
     async def results(self, files: Iterable[str]) -> dict[str, str]:
         """By custom_id, the first result (JSON) of each request in these files.
@@ -102,43 +90,16 @@ class OpenAIBatches:
         found: dict[str, str] = {}
         for file in files:
             try:
-                content = await self._opened().files.content(file)
+                content = await self._client.opened().files.content(file)
             except Exception as exc:
-                raise self._failure(exc) from None
+                raise self._client.failure(exc) from None
             for name, result in _lines(content.content):
                 found.setdefault(name, result)
         return found
 
     async def close(self) -> None:
         """Close the connections."""
-        held, self._client = self._client, None
-        if held is not None:
-            await held[1].close()
-
-    def _failure(self, exc: Exception) -> TeacherError:
-        if isinstance(exc, openai.APIStatusError):
-            body = exc.body if exc.body is not None else exc.message
-            found = refusal(exc.status_code, exc.response.headers, body, self.url)
-        else:
-            found = broken(exc, self.url)
-        return redacted(found, self._held.secrets)
-
-    def _opened(self) -> openai.AsyncOpenAI:
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._client[0] is not loop:
-            hooks = {} if is_openai(self.url) else {"request": [_only(self._held)]}
-            client = openai.AsyncOpenAI(
-                api_key=self._held.key,
-                base_url=self.url,
-                max_retries=0,
-                timeout=TIMEOUT_S,
-                default_headers=dict(self._held.headers),
-                http_client=openai.DefaultAsyncHttpxClient(
-                    follow_redirects=False, event_hooks=hooks, timeout=TIMEOUT_S
-                ),
-            )
-            self._client = (loop, client)
-        return self._client[1]
+        await self._client.close()
 
 
 def _lines(content: bytes) -> Iterator[tuple[str, str]]:
@@ -168,21 +129,3 @@ def _remote(batch: Any) -> RemoteBatch:
         files=tuple(file for file in files if file),
         faults=tuple((str(one.code), str(one.message)) for one in faults),
     )
-
-
-def _only(held: Credentials) -> Any:
-    """A hook that leaves the plain headers and our own.
-
-    The `openai` package adds what the environment holds for OpenAI (organisation, project, custom
-    headers), which is nobody else's business.
-    """
-    own = {name.lower(): value for name, value in held.headers.items()}
-    own.setdefault("authorization", f"Bearer {held.key}")
-
-    async def keep(request: httpx2.Request) -> None:
-        for header in list(request.headers):
-            if header.lower() not in _PLAIN:
-                del request.headers[header]
-        request.headers.update(own)
-
-    return keep

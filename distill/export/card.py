@@ -11,7 +11,7 @@ from distill.export.weights import Merge
 from distill.report.text import comparison_table
 
 TEMPLATES = Path(__file__).parent / "templates"
-TOLD = ("method", "kind", "signal", "teachers", "seed", "recipe_hash")
+TOLD = ("method", "kind", "signal", "teachers", "seed", "recipe_hash", "hosted")
 PIPELINES = {"causal": "text-generation", "classifier": "text-classification"}
 """Kind of student -> what the hub calls its task."""
 
@@ -61,10 +61,8 @@ def shown(model: str | None) -> str | None:
 
 
 def _front(lineage: Mapping[str, Any], license: str | None) -> dict[str, Any]:
-    front: dict[str, Any] = {
-        "library_name": "transformers",
-        "pipeline_tag": PIPELINES[lineage.get("kind") or "causal"],
-    }
+    front: dict[str, Any] = {} if lineage.get("hosted") else {"library_name": "transformers"}
+    front["pipeline_tag"] = PIPELINES[lineage.get("kind") or "causal"]
     if license:
         front["license"] = license
     base = origin(lineage)

@@ -30,7 +30,7 @@ class ExportResult:
 
 
 def export(
-    model_dir: Path,
+    model_dir: Path | None,
     out: Path,
     spec: Export,
     task_prompt: Mapping[str, Any],
@@ -40,7 +40,8 @@ def export(
     """Writes a folder that AutoModelForCausalLM.from_pretrained loads, replacing an earlier one.
 
     Args:
-        model_dir: a saved model, or a LoRA adapter (merged into its base where `spec.merge`).
+        model_dir: a saved model, or a LoRA adapter (merged into its base where `spec.merge`); None
+            where a service holds the weights, so that the folder says how to ask it.
         out: the folder to write; it must not be `model_dir` or lie in it.
         spec: the recipe's `export`.
         task_prompt: TaskPrompt.as_dict().
@@ -48,20 +49,23 @@ def export(
             merged into), model (what the student started from, None for scratch; absent: base),
             method, kind (causal | classifier), trust_remote_code, max_tokens, teachers
             [{name, model}], signal (in words), versions {package: version}, report (report.json
-            so far, for row counts and figures).
+            so far, for row counts and figures), hosted (an `openai` teacher's settings).
         texts: a few rows of the student's own, on which a merge is compared with base and adapter.
 
     Raises: DataError without a model, PrerequisiteError without a converter, RunError when a merge
     or the disk fails.
     """
-    _check_places(model_dir, out, spec)
+    if model_dir is not None:
+        _check_places(model_dir, out, spec)
     fresh = out.with_name(f".{out.name}.writing")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        merge = _write_weights(model_dir, fresh, spec, lineage, texts)
-        if "gguf" in spec.formats:
+        merge = None
+        if model_dir is not None:
+            merge = _write_weights(model_dir, fresh, spec, lineage, texts)
+        if model_dir is not None and "gguf" in spec.formats:
             write_gguf(fresh, out.name)
         facts = _facts(task_prompt, lineage, merge)
         text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
@@ -113,7 +117,10 @@ def _facts(
     task_prompt: Mapping[str, Any], lineage: Mapping[str, Any], merge: Merge | None
 ) -> dict[str, Any]:
     """distill.json: what `predict` and a person need to use the model as it was trained."""
-    told = ("name", "recipe_hash", "seed", "kind", "method", "signal", "max_tokens", "versions")
+    told = (
+        "name", "recipe_hash", "seed", "kind", "method", "signal", "max_tokens", "versions",
+        "hosted",
+    )  # fmt: skip
     teachers = [{**each, "model": shown(each["model"])} for each in lineage.get("teachers") or ()]
     merged = {**asdict(merge), "base": shown(merge.base)} if merge else None
     return {

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from distill.recipe.findings import Findings
 from distill.recipe.schema import Evaluate, Recipe
-from distill.recipe.student import Student
 from distill.recipe.training import Train
 
 BUILT_LOSSES = (
@@ -25,20 +24,12 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
-    yield from _student(recipe.student)
     yield from _train(recipe.train)
     if recipe.evaluate is not None and recipe.task.kind not in MEASURED_TASKS:
         yield "evaluate", f"measuring a {recipe.task.kind} task", ", ".join(MEASURED_TASKS)
     yield from _evaluate(recipe.evaluate)
     if recipe.run.engine == "ray":
         yield "run.engine", "the engine ray", "local"
-
-
-def _student(student: Student | None) -> Iterator[Unbuilt]:
-    if student is None:
-        return
-    if student.method == "hosted":
-        yield "student.method", "the method hosted", "full, lora, qlora"
 
 
 def _train(train: Train | None) -> Iterator[Unbuilt]:

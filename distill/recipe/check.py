@@ -16,12 +16,14 @@ from distill.recipe.check_data import (
 )
 from distill.recipe.check_fields import check_fields
 from distill.recipe.check_filters import check_filters, check_split
+from distill.recipe.check_hosted import check_hosted
 from distill.recipe.check_strategy import check_balance, check_probe, check_strategy
 from distill.recipe.check_teachers import check_teachers
 from distill.recipe.check_training import check_evaluate, check_train
 from distill.recipe.expand import expand
 from distill.recipe.findings import Findings, check_schema
 from distill.recipe.given import with_given_rows
+from distill.recipe.hosted import is_hosted
 from distill.recipe.prompts import GIVEN, TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ExtractTask
@@ -61,6 +63,8 @@ def check(
     check_filters(recipe, final, findings)
     check_split(recipe, final, findings)
     check_train(recipe, findings)
+    if is_hosted(recipe):
+        check_hosted(recipe, environ, findings)
     check_classifier(recipe, findings)
     check_evaluate(recipe, findings)
     return CheckReport(findings.in_order(), findings.notes, findings.missing_keys)

@@ -25,7 +25,7 @@ def check_teachers(recipe: Recipe, environ: Mapping[str, str], findings: Finding
             findings.notes.append(f"teacher {name!r} is not used")
             continue
         if isinstance(config, OpenAITeacher):
-            _keys(name, config, environ, findings)
+            check_keys(f"teachers.{name}", config, environ, findings)
         if recipe.budget.usd is not None and _price_unknown(config):
             findings.add(
                 f"teachers.{name}",
@@ -66,8 +66,13 @@ def used_teachers(recipe: Recipe) -> Iterator[str]:
             yield asked
 
 
-def _keys(name: str, config: OpenAITeacher, environ: Mapping[str, str], findings: Findings) -> None:
-    key = f"teachers.{name}"
+def check_keys(
+    key: str, config: OpenAITeacher, environ: Mapping[str, str], findings: Findings
+) -> None:
+    """Notes an address or a header that is wrong, and the environment variables that are missing.
+
+    `key` is where the recipe describes the endpoint.
+    """
     if not all(re.match(ENV_NAME, variable) for variable in config.headers_env.values()):
         fix = "Give each header the name of an environment variable, never its value."
         findings.add(f"{key}.headers_env", "not the name of an environment variable", None, fix)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from distill.recipe.model import Model, kind_of
+from teachers.config import ENV_NAME
 
 
 class LoraOptions(Model):
@@ -30,6 +31,25 @@ class HostedPrice(Model):
     input: float | None = None
     output: float | None = None
     gpu_hour: float | None = None
+    training: float | None = Field(default=None, ge=0)
+    """With `method: hosted`: USD per million trained tokens."""
+
+
+class HostedOptions(Model):
+    """Where somebody else's servers fine-tune the student, and how."""
+
+    base_url: str | None = None
+    """Any service with OpenAI's fine-tuning API; absent: OpenAI's own."""
+    api_key_env: str | None = Field(default=None, pattern=ENV_NAME)
+    """Name of the environment variable that holds the key (never the key itself)."""
+    headers_env: dict[str, str] = Field(default={})
+    """Extra headers: header name -> environment variable that holds its value."""
+    hyperparameters: dict[str, Any] = Field(default={})
+    """Beside n_epochs, which is `train.epochs`: batch_size, learning_rate_multiplier."""
+    concurrency: int = Field(default=16, ge=1)
+    """Most requests in flight when it is measured."""
+    params: dict[str, Any] = Field(default={})
+    """Merged verbatim into every request that it answers."""
 
 
 class _Student(Model):
@@ -50,6 +70,8 @@ class _Student(Model):
     """transformers' attention implementation (sdpa, eager, flash_attention_2, ...) in training;
     absent: its default."""
     method: Literal["full", "lora", "qlora", "hosted"] = "full"
+    """`hosted`: `model` is a name of a service that fine-tunes it on `dataset/openai.jsonl`."""
+    hosted: HostedOptions = HostedOptions()
     lora: LoraOptions = LoraOptions()
     quantization: dict[str, Any] = Field(default={})
     """With `method: qlora`: any BitsAndBytesConfig key beside the defaults (4-bit NF4 with double

@@ -104,14 +104,15 @@ class Cost(_Part):
 class Training(_Part):
     """How the student was trained."""
 
-    steps: int
-    tokens: int
+    steps: int | None
+    """None where a service trained it and does not tell; so with the others."""
+    tokens: int | None
     loss_first: float | None
     loss_last: float | None
     tokens_per_s: float | None
-    trainable: int
+    trainable: int | None
     """Parameters that were trained."""
-    trainable_share: float
+    trainable_share: float | None
     pairs: dict[str, float] | None = None
     """Of preference distillation: how many held-out pairs are told right, {right, n}."""
 

@@ -23,6 +23,7 @@ from distill.rows.answers import write_answers
 from distill.rows.dataset import read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
+from distill.run.hosted import hosted_models, hosted_result
 from distill.run.keys import asked_teachers
 from distill.run.local_models import signal_teacher
 from distill.run.rows_steps import gold_records
@@ -127,6 +128,7 @@ def systems_asked(context: Context) -> int:
     """How many systems are asked about each set: the teacher, and every student of every seed."""
     trained = context.directory.done("train")
     students = sum(map(len, trained.details["models"].values())) if trained else 0
+    students += len(hosted_models(trained))
     return students + (measured_teacher(context.recipe) is not None)
 
 
@@ -147,6 +149,10 @@ def system_results(
             results[name].append(
                 student_result(context, part, name, context.directory.model(folder))
             )
+    for name, model in hosted_models(trained).items():
+        asking.tell(f"{part.name}: {name}")
+        tokens = answer_tokens(recipe)
+        results[name] = [hosted_result(context, name, model, part.records, tokens)]
     assert recipe.evaluate is not None
     if "zero_shot" in recipe.evaluate.baselines and "student_before" in results:
         # The base model with the task's prompt and no examples: the student before training.

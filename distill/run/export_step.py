@@ -5,15 +5,17 @@ from typing import Any
 
 from distill.export.stage import export
 from distill.export.weights import CHECKED_ROWS
+from distill.recipe.hosted import hosted_config
 from distill.recipe.prompts import student_prompt
 from distill.recipe.schema import Export, Recipe
 from distill.rows.dataset import DatasetRow, read_dataset
 from distill.rows.row import digest
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import texts_of
-from distill.run.directory import RunDirectory
+from distill.run.directory import Done, RunDirectory
 from distill.run.evaluate_step import answer_tokens
 from distill.run.fingerprint import model_fingerprint
+from distill.run.hosted import hosted_models
 from distill.run.keys import FORMAT, Sources, recipe_hash
 from distill.run.lock import package_versions
 
@@ -37,11 +39,12 @@ def export_step(context: Context) -> Outcome:
     assert trained is not None
     student = recipe.student
     assert student is not None
+    models, hosted = trained.details["models"], _hosted(recipe, trained)
     lineage = {
         "name": recipe.name,
         "recipe_hash": recipe_hash(recipe),
         "seed": recipe.seed,
-        "base": directory.model(trained.details["models"]["student_before"][0]),
+        "base": None if hosted else directory.model(models["student_before"][0]),
         "model": student.model,
         "method": student.method,
         "kind": student.kind,
@@ -53,10 +56,11 @@ def export_step(context: Context) -> Outcome:
         ],
         "versions": package_versions(),
         "max_tokens": answer_tokens(recipe),
+        "hosted": hosted,
         "report": build_report(context),
     }
     made = export(
-        Path(directory.model(trained.details["models"]["student"][0])),
+        None if hosted else Path(directory.model(models["student"][0])),
         directory.student,
         recipe.export or Export(),
         student_prompt(recipe).as_dict(),
@@ -64,10 +68,19 @@ def export_step(context: Context) -> Outcome:
         ["\n\n".join(texts_of(row)) for row in _some_rows(directory)],
     )
     return Outcome(
-        digest(model_fingerprint(str(directory.student))),
+        digest(hosted or model_fingerprint(str(directory.student))),
         {},
         {"merged": made.merged is not None, "files": made.files},
     )
+
+
+def _hosted(recipe: Recipe, trained: Done) -> dict[str, Any] | None:
+    """How the student is asked where a service serves it; None for one that was trained here."""
+    names = hosted_models(trained)
+    if not names or recipe.student is None:
+        return None
+    config = hosted_config(recipe.student, names["student"], answer_tokens(recipe))
+    return config.model_dump(mode="json", exclude_unset=True)
 
 
 def _some_rows(directory: RunDirectory) -> list[DatasetRow]:

@@ -34,6 +34,7 @@ from distill.recipe.generation import (
     RenderField,
     SampleField,
 )
+from distill.recipe.hosted import is_hosted
 from distill.recipe.schema import Recipe
 from distill.recipe.signal_source import signal_source
 from distill.recipe.task import ClassifyTask
@@ -224,7 +225,8 @@ def train_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "seed": recipe.seed,
-        "student": recipe.student.model_dump(mode="json", exclude={"price"}),
+        "student": recipe.student.model_dump(mode="json", exclude={"price", "hosted"}),
+        "hosted": recipe.student.hosted.hyperparameters if is_hosted(recipe) else None,
         "weights": _student_weights(recipe),
         "labels": recipe.task.labels if isinstance(recipe.task, ClassifyTask) else None,
         "train": recipe.train.model_dump(

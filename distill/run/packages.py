@@ -10,6 +10,7 @@ from distill.errors import PrerequisiteError, Problem
 from distill.export.gguf import find_converter
 from distill.recipe.check_filter_files import embedding_models
 from distill.recipe.files import locate
+from distill.recipe.hosted import is_hosted
 from distill.recipe.schema import Recipe
 from distill.recipe.student import BuildTokenizer
 from distill.run.context import Context
@@ -35,7 +36,11 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
     local = any(isinstance(config, LocalTeacher) for config in recipe.teachers.values())
     if local and wanted & {"generate", "signals", "train", "evaluate"}:
         extras.add("train")
-    if recipe.student and wanted & {"signals", "train", "evaluate", "export"}:
+    if (
+        recipe.student
+        and not is_hosted(recipe)
+        and wanted & {"signals", "train", "evaluate", "export"}
+    ):
         extras.add("train")
     if "evaluate" in wanted:
         extras.add("evaluate")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from distill.errors import DataError, Problem, UsageError
+from distill.errors import DataError, PrerequisiteError, Problem, UsageError
 from distill.evaluate.predict import predict_rows
 from distill.progress import Listener, Progress
 from distill.recipe.prompts import TaskPrompt
@@ -16,8 +16,10 @@ from distill.rows.atomic import storage_error
 from distill.rows.readers import read_records
 from distill.rows.writers import write_records
 from distill.run.directory import RunDirectory, find_run
+from distill.run.hosted import hosted_student
 from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
-from teachers.errors import ConfigError
+from teachers.errors import ConfigError, MissingKey
+from teachers.protocol import Teacher
 
 FACTS = "distill.json"
 ADDED = ("answer", "parsed", "p", "failed", "wrote")
@@ -81,6 +83,8 @@ def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicte
         raise storage_error(error, to) from error
     except ConfigError as error:
         raise DataError(str(error)) from error
+    except MissingKey as error:
+        raise PrerequisiteError(str(error)) from error
     return Predicted(len(records), parsed, len(already))
 
 
@@ -94,7 +98,22 @@ async def _answer(
     listen: Listener,
 ) -> int:
     limit = facts.get("max_tokens") or ANSWER_TOKENS
+    if (hosted := facts.get("hosted")) is not None:
+        with hosted_student(hosted) as student:
+            return await _answer_with(student, limit, prompt, records, start, file, listen)
     adapter = student_adapter(str(folder), limit)
+    return await _answer_with(adapter, limit, prompt, records, start, file, listen)
+
+
+async def _answer_with(
+    adapter: Teacher,
+    limit: int,
+    prompt: TaskPrompt,
+    records: Sequence[Mapping[str, Any]],
+    start: int,
+    file: IO[str],
+    listen: Listener,
+) -> int:
     parsed, chunk = 0, 8 * BATCH
     try:
         for at in range(start, len(records), chunk):

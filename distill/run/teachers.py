@@ -41,6 +41,7 @@ class TeacherPool(Mapping[str, Teacher]):
         listen: Listener = silent,
     ) -> None:
         self._recipe = recipe
+        self._configs = dict(recipe.teachers)
         self._ledger = ledger
         self._listen = listen
         self._limits: dict[tuple[str, ...], Limits] = {}
@@ -61,6 +62,10 @@ class TeacherPool(Mapping[str, Teacher]):
         """
         return self._gateway(name)
 
+    def add(self, name: str, config: TeacherConfig) -> None:
+        """Takes one more that can be asked, such as a student that a service trained."""
+        self._configs[name] = config
+
     def _gateway(self, name: str) -> Gateway:
         if name not in self._gateways:
             self._gateways[name] = self._build(name)
@@ -74,13 +79,13 @@ class TeacherPool(Mapping[str, Teacher]):
         return self._gateway(name).stored
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._recipe.teachers)
+        return iter(self._configs)
 
     def __len__(self) -> int:
-        return len(self._recipe.teachers)
+        return len(self._configs)
 
     def _build(self, name: str) -> Gateway:
-        config = self._recipe.teachers[name]
+        config = self._configs[name]
         try:
             adapter = build_adapter(self._keyed(name, config), name, source=self._sources.get(name))
             return Gateway(
@@ -101,14 +106,14 @@ class TeacherPool(Mapping[str, Teacher]):
 
     def limits(self, name: str) -> Limits | None:
         """The pace at which this teacher's account may be asked, None where it has none."""
-        return self._limits_of(self._recipe.teachers[name])
+        return self._limits_of(self._configs[name])
 
     def _limits_of(self, config: TeacherConfig) -> Limits | None:
         """One pace for all teachers that share an account and a model."""
         if (account := account_of(config)) is None:
             return None
         if account not in self._limits:
-            sharing = [one for one in self._recipe.teachers.values() if account_of(one) == account]
+            sharing = [one for one in self._configs.values() if account_of(one) == account]
             rpm = min((one.rpm for one in sharing if one.rpm), default=None)
             tpm = next((one.tpm for one in sharing if one.tpm), None)
             most = max(one.concurrency for one in sharing)

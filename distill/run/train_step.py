@@ -10,6 +10,7 @@ from distill.errors import Problem, RecipeError, RunError
 from distill.progress import Progress
 from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate
+from distill.recipe.hosted import is_hosted
 from distill.recipe.prompts import TaskPrompt, soft_fields, student_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.signal_source import captured_in_run
@@ -22,6 +23,7 @@ from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import GoldTexts, texts_of, write_blend
 from distill.run.evaluate_step import answer_tokens
 from distill.run.fingerprint import model_fingerprint
+from distill.run.hosted import train_hosted
 from distill.run.launch import train_in_processes
 from distill.run.local_models import teacher_builder, teacher_plan
 from distill.run.packages import local_or_hub, tokenizer_source
@@ -47,6 +49,8 @@ class Arm:
 
 def train_step(context: Context) -> Outcome:
     """Trains every arm with every seed."""
+    if is_hosted(context.recipe):
+        return train_hosted(context)
     require_rows(context)
     # Local teachers give their memory back; who is measured later loads again.
     context.runner.run(context.teachers.close())

@@ -8,7 +8,7 @@ import asyncio
 import hmac
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from aiohttp import web
 from teachers.config import ScriptedTeacher
 from teachers.protocol import Answer, Ask, Message, TokenLogprob
 from teachers.scripted.batches import Batches, BatchFaults
+from teachers.scripted.fine_tuning import JobFaults, Jobs
 from teachers.scripted.rules import draws, raw_answer
 
 _ERRORS = {429: "rate limit reached, try again later", 500: "the server had an error"}
@@ -37,6 +38,7 @@ class Faults:
     echoes_key: bool = False
     """The 401 repeats the key and all headers that came, as some servers do."""
     batches: BatchFaults = field(default_factory=BatchFaults)
+    jobs: JobFaults = field(default_factory=JobFaults)
 
 
 class BadRequest(ValueError):
@@ -52,6 +54,7 @@ class Server:
         self._seen: Counter[str] = Counter()
         self.stats: Counter[str] = Counter()
         self._batches = Batches(self._answered, faults.batches, self.stats)
+        self._jobs = Jobs(faults.jobs, self.stats, self._batches.files)
 
     def application(self) -> web.Application:
         """The routes, ready to be served."""
@@ -59,6 +62,7 @@ class Server:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._complete)
         self._batches.add_routes(app)
+        self._jobs.add_routes(app)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", self._health)
         app.router.add_get("/stats", self._stats)
@@ -105,6 +109,8 @@ class Server:
     def _spoken(self, body: Any, ask: Ask, seed: str, chat: bool) -> dict[str, Any]:
         asked = self._config.model_copy(update=_settings(body))
         answer, outcome = raw_answer(asked, ask)
+        if (taught := self._jobs.answer(body.get("model"), ask)) is not None:
+            answer = replace(answer, text=taught)
         self.stats[outcome] += 1
         self.stats["input_tokens"] += answer.usage.input_tokens
         self.stats["output_tokens"] += answer.usage.output_tokens
