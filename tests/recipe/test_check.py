@@ -144,7 +144,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
             "kind: grounded",
             "evaluate",
         ),
-        ("tokenizer: {bpe: 300}}", "tokenizer: {bpe: 300}, method: hosted}", "student.method"),
         ("steps: 2", "steps: 2, loss: {kind: verdict}", "train.loss.kind"),
         ("hard_labels]", "hard_labels], baselines: [majority, react]", "evaluate.baselines.1"),
         ("hard_labels]", "hard_labels], learning_curve: [0.5]", "evaluate.learning_curve"),
