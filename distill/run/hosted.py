@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill.errors import DataError, Problem, RunError
 from distill.evaluate.answers import answer_rows
@@ -29,16 +29,18 @@ from distill.run.directory import Done
 from distill.run.rows_steps import require_rows
 from distill.run.teachers import STORE
 from teachers.budget import JOB, Reservation
+from teachers.build import build_adapter
 from teachers.config import OpenAITeacher, Price
 from teachers.credentials import credentials, urls_of
 from teachers.effective import text_bound
 from teachers.errors import TeacherError
 from teachers.gateway import Gateway
 from teachers.limits import Limits
-from teachers.openai_api import OpenAIAdapter
-from teachers.openai_fine_tuning import OpenAIFineTuning, RemoteJob
 from teachers.protocol import Usage
 from teachers.store import Store
+
+if TYPE_CHECKING:
+    from teachers.openai_fine_tuning import OpenAIFineTuning, RemoteJob
 
 LEAST_ROWS = 10
 """OpenAI refuses fewer."""
@@ -129,7 +131,7 @@ def hosted_student(settings: Mapping[str, Any]) -> Iterator[Gateway]:
     config = OpenAITeacher(**settings)
     store = Store(STORE)
     try:
-        adapter = OpenAIAdapter(config, SYSTEM)
+        adapter = build_adapter(config, SYSTEM)
         yield Gateway(adapter, config, name=SYSTEM, store=store, limits=Limits(config.concurrency))
     finally:
         store.close()
@@ -166,7 +168,9 @@ def _lines(rows: list[DatasetRow]) -> bytes:
     return "".join(canonical_json(row) + "\n" for row in shown).encode()
 
 
-async def _trained(context: Context, work: _Work) -> RemoteJob:
+async def _trained(context: Context, work: _Work) -> "RemoteJob":
+    from teachers.openai_fine_tuning import OpenAIFineTuning
+
     student, budget = context.recipe.student, context.teachers.budget
     assert student is not None
     config = hosted_config(student, work.base, 1)
@@ -196,8 +200,8 @@ async def _trained(context: Context, work: _Work) -> RemoteJob:
 
 
 async def _created(
-    context: Context, api: OpenAIFineTuning, work: _Work, held: Reservation
-) -> RemoteJob:
+    context: Context, api: "OpenAIFineTuning", work: _Work, held: Reservation
+) -> "RemoteJob":
     """A new job; where the answer to its creation was lost, the job is found by its mark."""
     student = context.recipe.student
     assert student is not None
@@ -224,7 +228,7 @@ async def _created(
         raise
 
 
-async def _followed(context: Context, api: OpenAIFineTuning, job: RemoteJob) -> RemoteJob:
+async def _followed(context: Context, api: "OpenAIFineTuning", job: "RemoteJob") -> "RemoteJob":
     """The job once it has ended; what is told of it in between is where it stands."""
     started, said, said_at, pause = time.monotonic(), "", 0.0, QUICK_S
     while True:
@@ -245,7 +249,7 @@ async def _followed(context: Context, api: OpenAIFineTuning, job: RemoteJob) -> 
             context.say("train", f"job {job.id}: {error}")
 
 
-async def _settled(context: Context, held: Reservation, job: RemoteJob) -> None:
+async def _settled(context: Context, held: Reservation, job: "RemoteJob") -> None:
     if job.is_lost:
         await context.teachers.budget.refund(held)
     elif job.trained_tokens is None:
@@ -254,7 +258,7 @@ async def _settled(context: Context, held: Reservation, job: RemoteJob) -> None:
         await context.teachers.budget.settle(held, Usage(job.trained_tokens, 0))
 
 
-def _lost(job: RemoteJob) -> RunError:
+def _lost(job: "RemoteJob") -> RunError:
     problem = Problem(
         found=f"the fine-tuning job {job.id} {job.status}: {job.fault or 'no reason was given'}",
         fix="Mend what it names and run the same command: a new job is started.",
