@@ -29,6 +29,7 @@ def compare(
     measured = {run["name"]: run["metrics"] for run in found["runs"] if run["metrics"]}
     lines = [comparison_table({"metrics": measured, "metrics_on": None}), ""]
     lines += [_costs(run) for run in found["runs"]]
+    lines += [line for run in found["runs"] for line in _forgetting(run)]
     lines += [_test(test) for test in found["tests"]]
     output.result(found, "\n".join(lines))
 
@@ -43,6 +44,17 @@ def _costs(run: dict[str, Any]) -> str:
         f"verdict: {run['verdict']['say']}" if run["verdict"] else "no verdict",
     ]
     return f"{run['name']}: {', '.join(parts)}"
+
+
+def _forgetting(run: dict[str, Any]) -> list[str]:
+    from distill.report.measured import forgetting_lines
+
+    return [
+        f"{run['name']}: {line['name']} ({line['metric']}): {line['before']} before, "
+        f"{line['after']} after, difference {line['difference']}"
+        for line in forgetting_lines(run["forgetting"])
+        if not line["inside"]
+    ]
 
 
 def _test(test: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from distill.recipe.filtering import FilterSpec
+from distill.recipe.forgetting import Forgetting
 from distill.recipe.generation import Data, Generate
 from distill.recipe.model import Model
 from distill.recipe.student import Student
@@ -62,7 +63,8 @@ class Evaluate(Model):
     """hard_labels_confident trains on rows whose teacher probability is at least this."""
     seeds: int = Field(default=1, ge=1)
     learning_curve: list[float] = Field(default=[])
-    forgetting: bool = False
+    forgetting: bool | list[str] | Forgetting = False
+    """Measure general abilities before and after training; a list names tasks of lm-eval."""
     against: str | None = None
     limit: int | None = Field(default=None, ge=1)
     """Measure on the first so many rows of each set only."""

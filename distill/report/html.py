@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from distill.report import figures, plots
+from distill.report.measured import forgetting_lines
 from distill.report.page import (
     environment,
     json_block,
@@ -67,6 +68,7 @@ def render(
             sets=_other_sets(report),
             teachers=_by_teacher(report.get("cost")),
             samples=_samples(report, samples),
+            forgetting=forgetting_lines(report.get("forgetting")),
             notes=notes,
             recipe=recipe,
             versions=versions or {},

@@ -117,6 +117,22 @@ class Training(_Part):
     """Of preference distillation: how many held-out pairs are told right, {right, n}."""
 
 
+class BeforeAfter(_Part):
+    """One general ability before and after training."""
+
+    metric: str
+    lower_is_better: bool
+    chance: float | None
+    """What guessing scores, where that means something."""
+    student_before: KnownFigure | UnknownFigure
+    student: KnownFigure | UnknownFigure
+    difference: KnownFigure | UnknownFigure
+    """After minus before, over the items that both were measured on."""
+    worse: bool | None
+    """The whole interval of the difference lies on the bad side."""
+    by_topic: dict[str, Any] | None = None
+
+
 class VerdictPart(_Part):
     """Whether distilling was worth it."""
 
@@ -143,6 +159,8 @@ class Report(_Part):
     training: Training | None
     curves: dict[str, Any] | None = None
     """Arm -> [{step, loss}] of the training losses."""
+    forgetting: dict[str, BeforeAfter] | None = None
+    """MEASURE -> before and after: `text`, `questions`, and tasks of lm-eval by name."""
     verdict: VerdictPart | None
 
 
@@ -159,6 +177,7 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "metrics_by_set": None,
         "training": None,
         "curves": None,
+        "forgetting": None,
         "verdict": None,
     }
 

@@ -23,6 +23,7 @@ from distill.rows.answers import write_answers
 from distill.rows.dataset import read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
+from distill.run.evaluate_parts import further_parts
 from distill.run.hosted import hosted_models, hosted_result
 from distill.run.keys import asked_teachers
 from distill.run.local_models import signal_teacher
@@ -67,6 +68,7 @@ def evaluate_step(context: Context) -> Outcome:
     found = combine(measured)
     lead = measured[found.metrics_on] if found.metrics_on else {}
     details = {
+        **further_parts(context),
         "metrics": found.metrics,
         "metrics_on": found.metrics_on,
         "metrics_by_set": found.metrics_by_set,

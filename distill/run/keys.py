@@ -24,6 +24,7 @@ from distill.recipe.filtering import (
     VerifyFilter,
     asks,
 )
+from distill.recipe.forgetting import suite_of
 from distill.recipe.functions import load_function, source_of
 from distill.recipe.generation import (
     OWN_SOURCES,
@@ -282,12 +283,22 @@ def evaluate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
         "asked": {name: _field(recipe, spec) for name, spec in asked if isinstance(spec, AskField)},
         "evaluate": evaluate.model_dump(mode="json", exclude={"require"}) if evaluate else None,
         "gold": data_digest(recipe, "gold"),
+        **_suite_files(recipe),
         "price": recipe.student.model_dump(mode="json")["price"] if recipe.student else None,
         "prices": {
             name: price.model_dump() if (price := price_of(config)) else None
             for name, config in recipe.teachers.items()
         },
         "teachers": {name: teacher_settings(recipe, name, sources) for name in recipe.teachers},
+    }
+
+
+def _suite_files(recipe: Recipe) -> dict[str, str]:
+    """Hashes of the files that the before/after suite reads."""
+    suite = suite_of(recipe.evaluate.forgetting) if recipe.evaluate else None
+    named = {"text": suite.text, "task_folder": suite.task_folder} if suite else {}
+    return {
+        f"forgetting_{name}": file_digest(locate(recipe, ref)) for name, ref in named.items() if ref
     }
 
 

@@ -10,6 +10,7 @@ from distill.errors import PrerequisiteError, Problem
 from distill.export.gguf import find_converter
 from distill.recipe.check_filter_files import embedding_models
 from distill.recipe.files import locate
+from distill.recipe.forgetting import suite_of
 from distill.recipe.hosted import is_hosted
 from distill.recipe.schema import Recipe
 from distill.recipe.student import BuildTokenizer
@@ -21,6 +22,7 @@ EXTRAS = {
     "evaluate": ("numpy", "scipy", "sklearn", "statsmodels"),
     "lang": ("py3langid",),
     "semantic": ("model2vec", "numpy"),
+    "lm-eval": ("lm_eval",),
 }
 OF_FILTERS = {
     "language": "lang", "semantic_duplicate": "semantic", "outlier": "semantic",
@@ -44,6 +46,9 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
         extras.add("train")
     if "evaluate" in wanted:
         extras.add("evaluate")
+        suite = suite_of(recipe.evaluate.forgetting) if recipe.evaluate else None
+        if suite and suite.tasks:
+            extras.add("lm-eval")
     if wanted & {"generate", "filter"}:
         extras |= {OF_FILTERS[spec.kind] for spec in recipe.filter if spec.kind in OF_FILTERS}
         if any(embedding_models(spec) for spec in recipe.filter):

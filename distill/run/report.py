@@ -12,6 +12,7 @@ from distill.rows.row import Row
 from distill.rows.stages import read_stage
 from distill.run.context import Context
 from distill.run.directory import RunDirectory
+from distill.run.evaluate_parts import PARTS
 from distill.run.keys import recipe_hash
 from distill.run.ledger import events
 
@@ -64,6 +65,8 @@ def build_report(context: Context) -> dict[str, Any]:
     if done := directory.done("evaluate"):
         for part in ("metrics", "metrics_on", "metrics_by_set", "seeds"):
             report[part] = done.details[part]
+        for part in PARTS:
+            report[part] = done.details.get(part)
     if directory.done("split"):
         report["verdict"] = verdict(report)
     return report

@@ -28,6 +28,14 @@ def trained(value: float, sd: float) -> dict[str, Any]:
     }
 
 
+def before_after(metric: str, before: float, after: float, lower: bool) -> dict[str, Any]:
+    topics = None if lower else {"facts": before_after(metric, before, after, True)}
+    return {"metric": metric, "lower_is_better": lower, "chance": None, "by_topic": topics,
+            "student_before": plain(before, 60), "student": plain(after, 60),
+            "difference": {"value": after - before, "low": after - before - 0.02,
+                           "high": after - before + 0.02, "n": 60}, "worse": lower}  # fmt: skip
+
+
 @pytest.fixture
 def report() -> dict[str, Any]:
     """Every part has run."""
@@ -80,6 +88,8 @@ def report() -> dict[str, Any]:
             arm: [{"step": step, "loss": 0.2 + 17 / step} for step in range(10, 601, 10)]
             for arm in ("student", "hard_labels")
         },
+        "forgetting": {"text": before_after("bits_per_byte", 1.21, 1.34, True),
+                       "questions": before_after("accuracy", 0.72, 0.70, False)},
         "verdict": {"say": "more_data", "because": "The student (accuracy 0.807, interval 0.777 to "
                     "0.837) trails the teacher (0.947) by more than its interval; more rows, or a "
                     "larger student, should close the gap."},

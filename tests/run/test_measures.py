@@ -1,0 +1,71 @@
+"""What evaluation measures beside the table, in one run that asks for all of it."""
+
+import json
+
+import pytest
+
+from distill.recipe.check import check
+from distill.recipe.load import load_recipe
+from distill.report.model import check_report
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, project):
+    """The report of a run that measures everything, and its folder."""
+    folder = tmp_path_factory.mktemp("measured")
+    recipe = project.write_project(folder, student=True)
+    project.change(recipe, "compare: [hard_labels]", "forgetting: true")
+    project.change(recipe, "steps: 60", "steps: 40")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        said = project.command("run", recipe, "--json")
+    assert said.code == 0, said.err
+    return said.json, folder
+
+
+def test_forgetting_is_measured_before_and_after(measured):
+    """Text and questions have both figures and a difference; page and `compare` show them."""
+    report, folder = measured
+    check_report(report)
+    text, questions = report["forgetting"]["text"], report["forgetting"]["questions"]
+    assert text["student_before"]["n"] == text["student"]["n"] == 16
+    assert text["student"]["value"] != text["student_before"]["value"]
+    assert questions["difference"]["n"] == 60
+    assert questions["chance"] == 0.25
+    assert len(questions["by_topic"]) == 4
+    assert "What it forgot" in (folder / "runs/tiny/report.html").read_text()
+
+
+def test_compare_lists_forgetting(measured, project, monkeypatch):
+    """Every run's before and after stand in the JSON and in the text."""
+    report, folder = measured
+    monkeypatch.chdir(folder)
+    said = project.command("compare", "tiny", "tiny", "--json")
+    assert said.json["runs"][0]["forgetting"] == report["forgetting"]
+    assert "general text (bits per byte" in project.command("compare", "tiny", "tiny").out
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "found"),
+    [
+        ("{text: nowhere.jsonl}", "evaluate.forgetting.text", "no file"),
+        ("{task_folder: .}", "evaluate.forgetting.task_folder", "no task"),
+    ],
+)
+def test_a_suite_that_cannot_be_measured_is_refused(project, workdir, given, key, found):
+    """Files of the suite must be there, and a folder of tasks must be for some task."""
+    recipe = project.write_project(workdir, student=True)
+    project.change(recipe, "compare: [hard_labels]", f"forgetting: {given}")
+    [problem] = check(load_recipe(recipe), {}).problems
+    assert (problem.key, problem.found.startswith(found)) == (key, True)
+
+
+def test_tasks_of_the_harness_need_its_extra(project, workdir):
+    """Naming a task without the package is said before anything is paid, with the line to type."""
+    pytest.importorskip("torch")
+    recipe = project.write_project(workdir, student=True)
+    project.change(recipe, "compare: [hard_labels]", "forgetting: [arc_easy]")
+    said = project.command("run", recipe, "--json")
+    assert said.code == 3
+    assert "lm-eval" in json.dumps(said.json)
+    assert not (workdir / ".distill").exists()
