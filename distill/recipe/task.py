@@ -86,6 +86,28 @@ class Scale(Model):
     max: int
 
 
+class Augment(Model):
+    """Copies of training rows, made when the dataset is written; the shares of rows that get one.
+
+    JudgeLM (Zhu et al. 2023, arXiv:2310.17631) uses a half.
+    """
+
+    drop_reference: float = Field(default=0.0, ge=0, le=1)
+    """Copies without the reference: one judge for rows with and without."""
+    drop_feedback: float = Field(default=0.0, ge=0, le=1)
+    """Copies without the reasons: the verdict alone."""
+
+
+class PairAugment(Augment):
+    """The same for comparisons, and copies in the other order."""
+
+    swap: float = Field(default=0.0, ge=0, le=1)
+    """Copies with the two answers, the verdict and its reasons the other way round."""
+
+
+AnyAugment = Augment | PairAugment
+
+
 class JudgeAbsoluteTask(_Task):
     """A score on a rubric, with feedback."""
 
@@ -93,6 +115,7 @@ class JudgeAbsoluteTask(_Task):
     scale: Scale | list[str] = Scale(min=1, max=5)
     input: str = "response"
     output: str = "score"
+    augment: Augment | None = None
 
 
 class JudgePairwiseTask(_Task):
@@ -102,6 +125,7 @@ class JudgePairwiseTask(_Task):
     scale: list[str] = Field(default=["a", "b", "tie"])
     input: str = "instruction"
     output: str = "winner"
+    augment: PairAugment | None = None
 
 
 Task = Annotated[

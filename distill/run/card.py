@@ -14,12 +14,14 @@ from teachers.budget import Totals
 
 
 def dataset_facts(
-    context: Context, splits: Mapping[str, int], rejected: Sequence[Row]
+    context: Context, splits: Mapping[str, int], rejected: Sequence[Row], copies: int = 0
 ) -> DatasetFacts:
     """The facts of a run whose rows are sifted; `rejected` holds the failed ones too."""
     directory, totals = context.directory, context.teachers.budget.totals()
     reviewed = directory.done("review") is not None
-    return facts_of(context.recipe, directory, totals, splits, rejected, reviewed=reviewed)
+    return facts_of(
+        context.recipe, directory, totals, splits, rejected, reviewed=reviewed, copies=copies
+    )
 
 
 def facts_of(
@@ -30,8 +32,12 @@ def facts_of(
     rejected: Sequence[Row],
     *,
     reviewed: bool,
+    copies: int = 0,
 ) -> DatasetFacts:
-    """The same, of a run that nobody walks; `reviewed` says that people have looked at it."""
+    """The same, of a run that nobody walks.
+
+    `reviewed` says that people have looked at it, `copies` how many rows are copies of others.
+    """
     made, sifted = directory.done("generate"), directory.done("filter")
     filters = list(sifted.details["order"]) if sifted else []
     asked = totals is not None and (totals.requests or totals.stored_answers)
@@ -49,12 +55,17 @@ def facts_of(
         candidates=made.counts["in"] if made else None,
         reasons=Counter(row.reason or "unknown" for row in rejected),
         cost=totals.as_dict() if totals is not None and asked else {},
-        notes=list(_notes(made.details if made else {})),
+        notes=list(_notes(made.details if made else {}, copies)),
         limits=list(_limits(recipe, filters, reviewed=reviewed)),
     )
 
 
-def _notes(details: Mapping[str, object]) -> Iterator[str]:
+def _notes(details: Mapping[str, object], copies: int) -> Iterator[str]:
+    if copies:
+        yield (
+            f"train.jsonl holds {copies} more rows: copies in the other order, without reference "
+            "or without reasons; `augmented` and `copy_of` say of which row."
+        )
     short, probe = details.get("shortfall"), details.get("probe")
     if isinstance(short, Mapping):
         yield f"{short['got']} of the {short['accept']} rows that were wanted: {short['why']}."

@@ -1,6 +1,6 @@
 """A finished row as the dataset holds it: a conversation, a preference, or plain text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,12 +9,14 @@ from distill.measure.duplicates import normalise
 from distill.measure.ngrams import NgramIndex
 from distill.recipe.filtering import NotInGoldFilter
 from distill.recipe.prompts import TaskPrompt
+from distill.recipe.schema import Recipe
 from distill.rows.atomic import atomic_file
 from distill.rows.corpus import read_corpus
 from distill.rows.dataset import DatasetRow
 from distill.rows.documents import ENDINGS
 from distill.rows.readers import data_error, read_records
 from distill.rows.row import Row, canonical_json
+from distill.split.augment import with_copies
 from teachers.protocol import Message
 
 ROLES = ("system", "user", "assistant")
@@ -33,6 +35,20 @@ def dataset_row(objective: str, prompt: TaskPrompt, row: Row) -> DatasetRow:
         asked = _asked(row.id, fields, prompt)
         return DatasetRow(id=row.id, prompt=asked, chosen=chosen, rejected=rejected, fields=fields)
     return DatasetRow(id=row.id, messages=prompt.conversation(fields), fields=fields)
+
+
+def learnt_rows(recipe: Recipe, rows: Sequence[Row], prompt: TaskPrompt) -> list[Row]:
+    """Training rows with the copies that the task asks for, where the student can be shown them."""
+    augment = getattr(recipe.task, "augment", None)
+    if augment is None:
+        return list(rows)
+    copies = with_copies(rows, augment, recipe.task.output, recipe.seed)
+    return [
+        row
+        for row in copies
+        if "copy_of" not in row.fields
+        or (prompt.needs <= row.fields.keys() and prompt.completes(row.fields))
+    ]
 
 
 def texts_of(row: DatasetRow) -> Iterator[str]:

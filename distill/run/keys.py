@@ -55,7 +55,7 @@ TRANSPORT = {
 }  # fmt: skip
 
 
-SHOWN = {"prompt", "system", "completion", "answer_pattern"}
+SHOWN = {"prompt", "system", "completion", "answer_pattern", "augment"}
 """Of the task: how the student meets it. Generation does not depend on this."""
 
 Sources = Mapping[str, str]

@@ -25,7 +25,7 @@ from distill.rows.dataset import DatasetRow, read_dataset, write_dataset
 from distill.rows.row import Row, canonical_json
 from distill.rows.stages import read_stage
 from distill.run.card import facts_of
-from distill.run.dataset_rows import dataset_row
+from distill.run.dataset_rows import dataset_row, learnt_rows
 from distill.run.directory import RunDirectory, find_run
 from distill.run.rows_steps import shape_of
 from teachers.budget import read_totals
@@ -208,23 +208,29 @@ def _write_run_version(
         if (run.dataset / f"{name}.jsonl").is_file()
         for row in read_dataset(run.dataset, name)
     }
-    splits: dict[str, list[DatasetRow]] = {"train": []}
+    parts: dict[str, list[Row]] = {"train": []}
     if "val" in before.values():
-        splits["val"] = []
+        parts["val"] = []
     verdicts = {row.id: row for row in rows}
     shape = shape_of(recipe)
     rejected = []
     for row in merged.rows:
         if row.kept:
             split = before.get(row.id, "train")
-            splits[split].append(dataset_row(shape, prompt, Row(row.id, row.after)))
+            parts[split].append(Row(row.id, row.after))
         else:
             why = f"review_{row.resolution.outcome}"
             old = verdicts[row.id]
             rejected.append(Row(row.id, row.before, "rejected", why, None, old.verdicts))
-    counts = {name: len(part) for name, part in splits.items()}
+    counts = {name: len(part) for name, part in parts.items()}
+    learnt = {**parts, "train": learnt_rows(recipe, parts["train"], prompt)}
+    splits = {
+        name: [dataset_row(shape, prompt, row) for row in part] for name, part in learnt.items()
+    }
+    copies = len(learnt["train"]) - counts["train"]
     totals = read_totals(run.ledger)
-    card = dataset_card(facts_of(recipe, run, totals, counts, rejected, reviewed=True))
+    facts = facts_of(recipe, run, totals, counts, rejected, reviewed=True, copies=copies)
+    card = dataset_card(facts)
     parent = _newest(run.dataset)
     write_dataset(run.dataset, splits, rejected, card)
     return Version(_newest(run.dataset) or 1, parent, run.dataset)

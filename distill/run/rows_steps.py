@@ -23,7 +23,7 @@ from distill.rows.row import Row, canonical_json, digest
 from distill.rows.stages import read_stage, write_stage
 from distill.run.card import dataset_facts
 from distill.run.context import Context, Outcome
-from distill.run.dataset_rows import dataset_row
+from distill.run.dataset_rows import dataset_row, learnt_rows
 from distill.run.directory import RunDirectory
 from distill.run.pace import Pace
 from distill.run.packages import student_tokenizer
@@ -141,14 +141,16 @@ def split_step(context: Context) -> Outcome:
     parts = _split(recipe, rows)
     prompt = TaskPrompt.from_recipe(recipe)
     make = partial(dataset_row, shape_of(recipe), prompt)
-    splits = {name: [make(row) for row in part] for name, part in parts.items()}
+    learnt = {**parts, "train": learnt_rows(recipe, parts["train"], prompt)}
+    splits = {name: [make(row) for row in part] for name, part in learnt.items()}
     candidates = read_stage(directory.stage("generate"))
     failed = [row for row in candidates if row.status != "accepted"]
     rejected = sorted(
         (row for row in [*sifted, *failed] if row.status != "accepted"), key=lambda r: r.id
     )
-    counts = {name: len(part) for name, part in splits.items()}
-    card = dataset_card(dataset_facts(context, counts, rejected))
+    counts = {name: len(part) for name, part in parts.items()}
+    copies = len(learnt["train"]) - len(parts["train"])
+    card = dataset_card(dataset_facts(context, counts, rejected, copies))
     write_dataset(directory.dataset, splits, rejected, card)
     write_stage(
         directory.stage("split"),
@@ -159,7 +161,7 @@ def split_step(context: Context) -> Outcome:
         ),
     )
     outputs = dataset_digest(splits)
-    return Outcome(outputs, counts_of(rows), {"splits": counts})
+    return Outcome(outputs, counts_of(rows), {"splits": counts, "copies": copies})
 
 
 def _split(recipe: Recipe, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:

@@ -300,6 +300,37 @@ def test_judge_data_pairwise_flips(make):
     assert "winner:flip" in report["rows"][0]["reasons"]
 
 
+def test_copies_of_comparisons(make, tmp_path):
+    """Swapped copies of training rows: not of val, not counted, in no stage, named on the card."""
+    script = [(r"The verdict is (\w+)", "Response {1} is it."), (r"Response A:\s+good", "A"),
+              (r"Response B:\s+good", "B"), ("a high grade", "good"), ("grade", "bad")]  # fmt: skip
+    task = {**PAIRS, "augment": {"swap": 1.0, "drop_feedback": 0.5}}
+    generate = {
+        "strategy": "judge_data",
+        "accept": 8,
+        "candidates": 60,
+        "fields": {"instruction": {"render": "Do it."}},
+    }
+    report, rows = make(task, generate, script=script, split={"train": 0.75, "val": 0.25})
+    own = {row["id"]: row for row in rows if "copy_of" not in row["fields"]}
+    swaps = [row for row in rows if row["fields"].get("augmented") == "swap"]
+    held_out = [json.loads(line) for line in (tmp_path / VAL).read_text().splitlines()]
+    assert len(own) + len(held_out) == 8 == report["rows"][-1]["accepted"]
+    assert {row["fields"]["copy_of"] for row in swaps} == own.keys()
+    assert not any("copy_of" in row["fields"] for row in held_out)
+    for copy in swaps:
+        first = own[copy["fields"]["copy_of"]]["fields"]
+        assert (copy["fields"]["a"], copy["fields"]["b"]) == (first["b"], first["a"])
+        winner = {"a": "B", "b": "A"}[first["winner"]]
+        assert completion(copy) == f"Response {winner} is it.\nVERDICT: {winner}"
+        asked = copy["messages"][0]["content"]
+        assert asked.index(first["b"]) < asked.index(first["a"])
+    short = [row for row in rows if row["fields"].get("augmented") == "no-feedback"]
+    assert all(completion(row).startswith("VERDICT: ") for row in short)
+    card = (tmp_path / "runs/s/dataset/README.md").read_text()
+    assert f"holds {len(rows) - len(own)} more rows" in card
+
+
 def test_label_pool_for_judges(make):
     """A pool of responses is scored; a rubric or reference that a row lacks is no error."""
     _, rows = make(
