@@ -21,6 +21,7 @@ from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask
 from distill.recipe.templates import Template
 from distill.rows.answers import write_answers
 from distill.rows.dataset import read_dataset
+from distill.rows.identity import row_ids
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
 from distill.run.evaluate_parts import further_parts
@@ -43,6 +44,8 @@ class MeasuredSet:
     """Held-out rows and what each should be answered with."""
 
     name: str
+    ids: Sequence[str]
+    """The rows' own, else of their content: they stay when rows are added or moved."""
     records: Sequence[Mapping[str, Any]]
     expected: Sequence[Any]
     prompts: Prompts
@@ -93,12 +96,15 @@ def measured_sets(context: Context) -> list[MeasuredSet]:
     assert recipe.evaluate is not None
     prompt = TaskPrompt.from_recipe(recipe)
     records: dict[str, Sequence[Mapping[str, Any]]] = {"gold": gold_records(context)}
+    ids = {"gold": row_ids(records["gold"])}
     if "val" in recipe.evaluate.on and (context.directory.dataset / "val.jsonl").is_file():
         rows = read_dataset(context.directory.dataset, "val")
+        ids["val"] = [row.id for row in rows]
         records["val"] = [{"text": row.text} if row.text else row.fields for row in rows]
     return [
         MeasuredSet(
             name,
+            ids[name][: len(held)],
             held,
             [row[recipe.task.output] for row in held],
             [prompt.ask_messages(row) for row in held],
@@ -274,7 +280,7 @@ def answer_samples(
         }
         rows.append(
             {
-                "id": str(record.get("id", place + 1)),
+                "id": part.ids[place],
                 "input": record.get(recipe.task.input),
                 "gold": part.expected[place],
                 "student": said.get("student"),
@@ -298,7 +304,7 @@ def answer_lines(
         {
             "set": part.name,
             "system": system,
-            "id": str(record.get("id", place + 1)),
+            "id": part.ids[place],
             "fields": dict(record),
             "expected": part.expected[place],
             "answered": texts[place],

@@ -2,6 +2,8 @@
 
 import json
 
+from distill.rows.identity import row_ids
+
 
 def test_only_the_answer_is_scored(project, tmp_path, monkeypatch):
     """The student writes reasons and a label; figures and predictions speak of the label."""
@@ -28,6 +30,8 @@ def test_only_the_answer_is_scored(project, tmp_path, monkeypatch):
     assert {(line["answered"], line["wrote"]) for line in lines if line["score"]} == {
         (label, f"Said.\nAnswer: {label}") for label in project.LABELS
     }
+    gold = [json.loads(line) for line in (tmp_path / "gold.jsonl").read_text().splitlines()]
+    assert {line["id"] for line in lines if line["system"] == "student"} == set(row_ids(gold))
     (tmp_path / "new.jsonl").write_text(json.dumps({"text": "case 7 error crash about bug"}) + "\n")
     assert project.command("predict", "runs/tiny", "new.jsonl", "--to", "out.jsonl").code == 0
     found = json.loads((tmp_path / "out.jsonl").read_text())
