@@ -9,6 +9,12 @@ import typer
 from distill.cli.output import Output
 from distill.cli.recipe import RecipeArg, SetOption
 
+PaysOption = Annotated[
+    str | None,
+    typer.Option(
+        "--run-dir", metavar="DIR", help="The run whose budget pays; default ./runs/NAME."
+    ),
+]
 FINDINGS = 2
 """Exit code of a doctor that found something."""
 
@@ -26,6 +32,7 @@ def estimate(
     pilot: Annotated[
         int | None, typer.Option("--pilot", min=1, metavar="N", help="Ask N rows first.")
     ] = None,
+    run_dir: PaysOption = None,
     overrides: SetOption = None,
     processes: Annotated[
         int | None, typer.Option("--num-processes", min=1, help="Training processes.")
@@ -40,7 +47,7 @@ def estimate(
     output: Output = context.obj
     loaded = expand(load_recipe(recipe, overrides or ()))
     with output.progress() as listen:
-        found = estimate_recipe(loaded, pilot, listen)
+        found = estimate_recipe(loaded, pilot, listen, Path(run_dir) if run_dir else None)
     given = loaded.train.processes if loaded.train else None
     memory = memory_forecast(loaded, processes=processes or given or 1)
     text = "\n\n".join(filter(None, (_estimate_words(found), forecast_text(memory))))
@@ -51,6 +58,7 @@ def preview(
     context: typer.Context,
     recipe: RecipeArg,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many rows.")] = 5,
+    run_dir: PaysOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Show a few rows through generate and filter; the run itself does not pay for them again."""
@@ -59,7 +67,8 @@ def preview(
 
     output: Output = context.obj
     with output.progress() as listen:
-        found = take(load_recipe(recipe, overrides or ()), count, listen)
+        loaded = load_recipe(recipe, overrides or ())
+        found = take(loaded, count, listen, Path(run_dir) if run_dir else None)
     output.result(found, "\n\n".join(_row_words(row) for row in found["rows"]))
 
 

@@ -128,6 +128,27 @@ def over_seeds(figures: Sequence[Figure], *, within: tuple[float, float] | None 
     return Figure(mean, low, high, figures[0].n, sd=sd, seeds=count)
 
 
+def student_t(freedom: int) -> float:
+    """Returns the quantile of Student's t that a 95 % interval needs, without scipy.
+
+    Exact for 1 and 2 degrees of freedom; beyond, the expansion 26.7.5 of Abramowitz and Stegun
+    (1964), 0.12 % off at 3 and less above.
+    """
+    p = 0.5 + CONFIDENCE / 2
+    if freedom == 1:
+        return math.tan(math.pi * (p - 0.5))
+    if freedom == 2:
+        return (2 * p - 1) * math.sqrt(2 / (4 * p * (1 - p)))
+    z = _Z
+    terms: tuple[float, ...] = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
+
+
 def _t(freedom: int) -> float:
     try:
         from scipy.stats import t

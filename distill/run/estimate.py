@@ -2,13 +2,15 @@
 
 import math
 import os
+import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from distill.errors import RecipeError
 from distill.generate.propose import Proposal, Proposer
 from distill.generate.steps import Step, choices_of
-from distill.measure.intervals import proportion
+from distill.measure.intervals import proportion, student_t
 from distill.plan.estimate import NOTHING, Load, Span, Terms, estimate, needed, tokens_of
 from distill.progress import Listener, silent
 from distill.recipe.check import check
@@ -29,11 +31,15 @@ SHORT_ANSWER = 20
 
 
 def estimate_recipe(
-    recipe: Recipe, pilot: int | None = None, listen: Listener = silent
+    recipe: Recipe,
+    pilot: int | None = None,
+    listen: Listener = silent,
+    run_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Calls, tokens, money and time of the recipe's generation, each with an interval.
 
-    `pilot` asks so many rows first; their answers stay in the store.
+    `pilot` asks so many rows first; their answers stay in the store, their cost is booked in the
+    ledger of the run in `run_dir`.
     Figures are null where the recipe generates nothing.
 
     Raises: RecipeError for what `check` finds.
@@ -55,7 +61,7 @@ def estimate_recipe(
         loads = _static(recipe, proposer, notes)
         candidates = needed(accept, ceiling, None)
     else:
-        sample = take_sample(recipe, pilot, listen)
+        sample = take_sample(recipe, pilot, listen, run_dir)
         loads, latency = _measured(recipe, sample, notes)
         kept = _yield(sample)
         candidates = needed(accept, ceiling, kept)
@@ -201,27 +207,43 @@ def _measured(
     """The load of one candidate, and the seconds of a call, as the pilot found them."""
     rows = max(1, len(sample.candidates))
     loads, latency = [], {}
-    for name, spent in sample.spent.items():
-        # Rows differ: how far the mean of so few may be off is taken as 1.96 / sqrt(rows) of it.
-        off = min(0.9, 0.5 * 1.96 / math.sqrt(rows))
-        around = Span(1.0, 1.0 - off, 1.0 + off)
+    for name, calls in sample.by_teacher.items():
+        each = _calls_per_row(len(calls), rows)
         loads.append(
             Load(
                 name,
-                Span(1.0, 1.0, 1.0) * (spent.calls / rows),
-                around * (spent.input_tokens / rows),
-                around * (spent.output_tokens / rows),
+                each,
+                each * _mean([call.input_tokens for call in calls], rows),
+                each * _mean([call.output_tokens for call in calls], rows),
             )
         )
-        if not spent.stored and spent.calls:
+        if not any(call.stored for call in calls):
             at_once = min(recipe.teachers[name].concurrency, rows)
-            latency[name] = sample.seconds * at_once / spent.calls
-    if len(latency) < len(sample.spent):
+            latency[name] = sample.seconds * at_once / len(calls)
+    if len(latency) < len(sample.by_teacher):
         notes.append("the pilot's answers were stored already, so they say nothing of the time")
     notes.append(
         "filters for duplicates drop more as rows become many: the yield of a pilot is at its best"
     )
     return loads, latency
+
+
+def _calls_per_row(calls: int, rows: int) -> Span:
+    """What every row asks, and the share of rows that asks once more, by Wilson's interval."""
+    whole, more = divmod(calls, rows)
+    share = proportion(more, rows)
+    if not more or share.value is None or share.low is None or share.high is None:
+        return Span(whole, whole, whole)
+    return Span(whole + share.value, whole + share.low, whole + share.high)
+
+
+def _mean(values: Sequence[int], rows: int) -> Span:
+    """Mean tokens of a call with its t-interval; calls of one row may be alike, so rows count."""
+    mean, n = statistics.mean(values), min(rows, len(values))
+    if n < 2:  # one row says nothing of how they differ
+        return Span(mean, mean / 10, mean * 10)
+    half = student_t(n - 1) * statistics.stdev(values) / math.sqrt(n)
+    return Span(mean, max(0.0, mean - half), mean + half)
 
 
 def _yield(sample: Sample) -> Span:
@@ -234,14 +256,14 @@ def _yield(sample: Sample) -> Span:
 
 def _pilot(sample: Sample, kept: Span) -> dict[str, Any]:
     accepted = sum(row.status == "accepted" for row in sample.sifted)
-    tokens = sum(spent.input_tokens + spent.output_tokens for spent in sample.spent.values())
+    tokens = sum(call.input_tokens + call.output_tokens for call in sample.calls)
     return {
         "rows": len(sample.candidates),
         "accepted": accepted,
         "yield": {**kept.as_dict(), "n": len(sample.candidates)},
         "filters": _passed(sample.candidates, sample.sifted),
         "tokens_per_accepted": tokens / accepted if accepted else None,
-        "usd": sample.report["cost"]["usd"],
+        "usd": sample.cost["usd"],
         "seconds": sample.seconds,
     }
 

@@ -44,7 +44,7 @@ def probe(context: Context) -> dict[str, Any]:
     name, spec = asked_of(recipe)
     answers = context.runner.run(
         answer_rows(
-            context.teachers[name],
+            context.teachers.online(name),
             _prompts(recipe, spec, rows),
             choices=_choices(recipe, spec),
             schema=spec.schema_,

@@ -27,6 +27,7 @@ class TeacherPool(Mapping[str, Teacher]):
     """The run's teachers, each built when it is first asked for.
 
     `sources` maps the name of a local teacher to the folder or hub id that it is loaded from.
+    `spending` is the ledger that calls are booked in, where it is not the run's own.
     `retry_failed` asks again where an earlier answer could not be used. `listen` hears what a user
     should know of a teacher (the ledger keeps it).
     """
@@ -37,6 +38,7 @@ class TeacherPool(Mapping[str, Teacher]):
         ledger: Path,
         sources: Mapping[str, str],
         *,
+        spending: Path | None = None,
         retry_failed: bool = False,
         listen: Listener = silent,
     ) -> None:
@@ -47,11 +49,11 @@ class TeacherPool(Mapping[str, Teacher]):
         self._limits: dict[tuple[str, ...], Limits] = {}
         self._retry_failed = retry_failed
         self._sources = sources
-        self._gateways: dict[str, Gateway] = {}
+        self._gateways: dict[tuple[str, bool], Gateway] = {}
         caps = Caps(recipe.budget.usd, recipe.budget.requests, recipe.budget.tokens)
         try:
             self.store = Store(STORE)
-            self.budget = Budget(ledger, caps, store=self.store)
+            self.budget = Budget(spending or ledger, caps, store=self.store)
         except StorageError as error:
             raise RunError(str(error)) from error
 
@@ -66,10 +68,21 @@ class TeacherPool(Mapping[str, Teacher]):
         """Takes one more that can be asked, such as a student that a service trained."""
         self._configs[name] = config
 
-    def _gateway(self, name: str) -> Gateway:
-        if name not in self._gateways:
-            self._gateways[name] = self._build(name)
-        return self._gateways[name]
+    def online(self, name: str) -> Teacher:
+        """The same teacher, asked at once even where its mode is batch: a batch may take a day.
+
+        Raises: RecipeError or PrerequisiteError when it cannot be built.
+        """
+        batch = getattr(self._configs[name], "mode", "online") != "online"
+        return self._gateway(name, at_once=batch)
+
+    def _gateway(self, name: str, at_once: bool = False) -> Gateway:
+        if (name, at_once) not in self._gateways:
+            config = self._configs[name]
+            if at_once:
+                config = config.model_copy(update={"mode": "online"})
+            self._gateways[name, at_once] = self._build(name, config)
+        return self._gateways[name, at_once]
 
     def stored(self, name: str) -> Callable[[Ask], Answer | None]:
         """A function that looks up what this teacher has answered, and asks nothing.
@@ -84,8 +97,7 @@ class TeacherPool(Mapping[str, Teacher]):
     def __len__(self) -> int:
         return len(self._configs)
 
-    def _build(self, name: str) -> Gateway:
-        config = self._configs[name]
+    def _build(self, name: str, config: TeacherConfig) -> Gateway:
         try:
             adapter = build_adapter(self._keyed(name, config), name, source=self._sources.get(name))
             return Gateway(

@@ -141,10 +141,12 @@ def run_recipe(
     processes: int | None = None,
     hostfile: Path | None = None,
     retry_failed: bool = False,
+    spending: Path | None = None,
 ) -> dict[str, Any]:
     """Runs or continues a recipe and returns its report.
 
-    `retry_failed` asks again what failed in an earlier call.
+    `retry_failed` asks again what failed in an earlier call; `spending` is the ledger that calls
+    are booked in, where it is not the run's own.
     Raises: DistillError; see distill.errors for what each kind means.
     """
     recipe = expand(recipe)
@@ -168,7 +170,12 @@ def run_recipe(
             lambda made, where: run_recipe(made, run_dir=where, listen=listen),
         )
         pool = TeacherPool(
-            recipe, directory.ledger, sources, retry_failed=retry_failed, listen=listen
+            recipe,
+            directory.ledger,
+            sources,
+            spending=spending,
+            retry_failed=retry_failed,
+            listen=listen,
         )
         with pool as teachers, asyncio.Runner() as runner:
             context = Context(

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from distill.measure.intervals import Figure, bootstrap, over_seeds, proportion
+from distill.measure.intervals import Figure, bootstrap, over_seeds, proportion, student_t
 
 
 def test_wilson_interval_matches_the_formula():
@@ -95,3 +95,11 @@ def test_without_the_extra_the_line_to_type_is_named():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert "pip install 'distill-kit[evaluate]'" in done.stdout
+
+
+def test_students_t_without_scipy() -> None:
+    """The quantile of scipy's t, to 0.2 % where few rows make it wide."""
+    from scipy.stats import t
+
+    for freedom in (1, 2, 3, 4, 7, 15, 49, 999):
+        assert student_t(freedom) == pytest.approx(float(t.ppf(0.975, freedom)), rel=2e-3)

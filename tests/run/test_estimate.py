@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from teachers.budget import read_totals
+
 PRICED = {"kind": "scripted", "script": [{"when": "about (billing|bug|other)", "answers": ["{1}"]}],
           "price": {"input": 1.0, "output": 2.0}}  # fmt: skip
 
@@ -40,7 +42,7 @@ def test_static_estimate_holds_what_the_run_takes(project, folder):
 
 
 def test_pilot_measures_and_is_not_paid_twice(project, folder):
-    """The pilot gives the yield per filter; its answers serve the run."""
+    """The pilot gives the yield per filter; its answers serve the run, whose budget paid them."""
     found = project.command("estimate", "recipe.yaml", "--pilot", 16, "--json").json
     pilot = found["pilot"]
     assert (pilot["rows"], pilot["accepted"]) == (16, 14)
@@ -51,9 +53,10 @@ def test_pilot_measures_and_is_not_paid_twice(project, folder):
     assert within(found["usd"]["online"])
     assert within(found["seconds"]["online"])
     cost = project.command("generate", "recipe.yaml", "--json").json["cost"]
-    assert (cost["requests"], cost["stored_answers"]) == (24, 16)
+    assert (cost["requests"], cost["stored_answers"]) == (40, 16)
     usd = found["usd"]["online"]
-    assert usd["low"] <= cost["usd"] + pilot["usd"] <= usd["high"]
+    assert usd["low"] <= cost["usd"] <= usd["high"]
+    assert pilot["usd"] == pytest.approx(cost["usd"] * 16 / 40, rel=0.1)
     again = project.command("estimate", "recipe.yaml", "--pilot", 16)
     assert "stored already" in again.out
     assert "14 of 16" in again.out
@@ -70,17 +73,66 @@ def test_batch_beside_online(project, folder):
 
 
 def test_preview_shows_rows(project, folder):
-    """A few rows with their ends; nothing is left behind but the answers."""
+    """A few rows with their ends; answers and what they cost are left behind, and nothing else."""
     found = project.command("preview", "recipe.yaml", "-n", 8, "--json").json
     assert len(found["rows"]) == 8
     ends = {row["status"] for row in found["rows"]}
     assert ends == {"accepted", "rejected"}
     accepted = next(row for row in found["rows"] if row["status"] == "accepted")
     assert accepted["messages"][-1]["content"] == accepted["fields"]["label"]
-    assert not (folder / "runs").exists()
+    assert found["cost"]["requests"] == found["cost"]["by_teacher"]["big"]["requests"] == 8
+    left = {path.name.partition("-")[0] for path in (folder / "runs/tiny").iterdir()}
+    assert left == {".pid", "ledger.sqlite"}
     text = project.command("preview", "recipe.yaml", "-n", 3).out
     assert text.count("label: ") == 3
-    assert project.command("generate", "recipe.yaml", "--json").json["cost"]["stored_answers"] == 8
+    cost = project.command("generate", "recipe.yaml", "--json").json["cost"]
+    # Three of the eight were shown again.
+    assert (cost["requests"], cost["stored_answers"]) == (40, 11)
+
+
+def test_looking_ahead_counts_against_the_cap(project, folder):
+    """Preview, pilot and run share one cap, each stops at it, and none passes it."""
+    path = folder / "recipe.yaml"
+    path.write_text(path.read_text() + "budget: {requests: 20}\n")
+    assert project.command("preview", path, "-n", 8).code == 0
+    assert project.command("estimate", path, "--pilot", 14).code == 0
+    said = project.command("preview", path, "-n", 30)
+    assert said.code == 4, said.err
+    assert "20 of 20" in said.err
+    said = project.command("generate", path, "--json")
+    assert said.code == 4
+    assert read_totals(folder / "runs/tiny/ledger.sqlite").requests == 20
+    raised = project.command("generate", path, "--set", "budget.requests=40", "--json")
+    assert raised.json["cost"]["requests"] == 40
+
+
+def test_a_batch_teacher_is_asked_at_once(project, folder):
+    """Preview, pilot and probe do not wait a day for a batch; the run itself sends batches."""
+    path = folder / "recipe.yaml"
+    with project.served() as served:
+        teacher = served.teacher(mode="batch", price={"input": 1, "output": 1})
+        project.change(path, json.dumps(PRICED), json.dumps(teacher))
+        assert project.command("preview", path, "-n", 4).code == 0
+        assert project.command("estimate", path, "--pilot", 8).code == 0
+        assert (served.requests, served.server.stats["batches"]) == (8, 0)
+        project.change(path, "ask: big}", "ask: big, probe: 6}")
+        said = project.command("generate", path, "--json")
+        assert said.code == 0, said.err
+        assert said.json["probe"]["overall"]["n"] == 6
+        assert served.requests == 8 + 6
+        assert served.server.stats["batches"] >= 1
+        assert said.json["cost"]["requests"] == 40 + 6
+
+
+def test_more_rows_make_a_narrower_estimate(project, folder):
+    """Tokens lie in a t-interval around the pilot's mean; it narrows as rows are asked."""
+    widths = []
+    for rows in (1, 10, 30):
+        found = project.command("estimate", "recipe.yaml", "--pilot", rows, "--json").json
+        tokens = found["tokens"]["input"]
+        assert within(tokens)
+        widths.append((tokens["high"] - tokens["low"]) / tokens["value"])
+    assert widths[0] > 9 > 1 > widths[1] > widths[2] > 0
 
 
 def test_probe_measures_the_teacher_first(project, folder):
