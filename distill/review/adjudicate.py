@@ -84,9 +84,8 @@ def _told(review: Review) -> dict[str, Any]:
 def _lines(said: Mapping[str, Any]) -> str:
     lines = []
     for name, told in said.items():
-        parts = [f"{name}: {told['decision']}"]
-        parts += [f"{field} = {value}" for field, value in told["edits"].items()]
-        parts += [", ".join(told["tags"])] if told["tags"] else []
-        parts += [told["comment"]] if told["comment"] else []
-        lines.append(" | ".join(parts))
+        edits = "".join(f", {field} = {value}" for field, value in told["edits"].items())
+        tags = f" [{', '.join(told['tags'])}]" if told["tags"] else ""
+        comment = f": {told['comment']}" if told["comment"] else ""
+        lines.append(f"{name}: {told['decision']}{edits}{tags}{comment}")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from distill.errors import DataError, Problem
 from distill.review.schema import Schema
 from distill.rows.atomic import atomic_file
-from distill.rows.row import canonical_json, digest
+from distill.rows.row import digest
 
 Kind = Literal["correct", "gold", "adjudicate"]
 """The output is shown and may be corrected; it is hidden; reviewers differed and one decides."""
@@ -139,7 +139,9 @@ def write_pack(folder: Path, pack: Pack) -> Path:
     path = folder / "packs" / f"{pack.pack_id}.json"
     if not path.is_file():
         with atomic_file(path) as file:
-            file.write(canonical_json(pack.as_dict()) + "\n")
+            # Not sorted: fields are shown in their order.
+            json.dump(pack.as_dict(), file, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
     return path
 
 

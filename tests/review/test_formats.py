@@ -196,6 +196,15 @@ def test_files_that_hold_no_reviews(tmp_path, content, told):
         read_file(path, {})
 
 
+def test_a_pack_keeps_the_order_of_fields(desk):
+    """What is read comes before what is corrected, in a pack that was read again too."""
+    at = desk([{"id": "r", "title": "t", "body": "b", "answer": "a"}], outputs=["answer"])
+    pack = at.pack()
+    again = read_packs(at.folder)[pack.pack_id]
+    assert again == pack
+    assert again.columns == pack.columns == ["title", "body", "answer"]
+
+
 @pytest.mark.parametrize("change", ["formula", "far to the right"])
 def test_a_workbook_that_needs_care_holds_the_same(desk, change):
     """A formula or a stray cell takes the slow way, which reads every cell as the quick one."""

@@ -85,7 +85,7 @@ def test_the_last_word_of_an_adjudicator(reviewed):
     assert [conflict.row_id for conflict in conflicts] == ["r3", "r1"]
     assert conflicts[0].agreement == 0
     pack = adjudication_pack(reviewed.source, conflicts, "2026-01-03T00:00:00Z")
-    assert "bob: edit | label = bug" in pack.rows[0].show["reviewers_said"]
+    assert "bob: edit, label = bug" in pack.rows[0].show["reviewers_said"]
     write_pack(reviewed.folder, pack)
     plan = reviewed.decide(pack, "zoe", {"r1": "accept", "r3": ("reject", {}, "guideline_gap")})
     assert plan.rows["applied"] == ["r3", "r1"]
