@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from distill.judge.verdicts import Verdict
 from teachers.check import check_answer
 from teachers.errors import AuthError, TeacherError
 from teachers.protocol import Answer, Ask, Message, Teacher
@@ -30,6 +31,8 @@ class Answered:
     """The answer came from the store: its cost and time say nothing about the system."""
     wrote: str | None = None
     """All that was written, where the answer is a part of it."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Of a judge: its readings of the row, one per order."""
 
 
 async def answer_rows(

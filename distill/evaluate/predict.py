@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill.evaluate.answers import Answered, answer_rows
+from distill.evaluate.answers import Answered
+from distill.evaluate.asking import ask_task
 from distill.evaluate.metrics import read_json
 from distill.recipe.prompts import TaskPrompt
-from distill.recipe.task import ClassifyTask, ExtractTask
+from distill.recipe.task import ExtractTask
 from teachers.protocol import Teacher
 
 
@@ -20,22 +21,21 @@ async def predict_rows(
 ) -> list[dict[str, Any]]:
     """Every record, in order, with `answer`, `parsed` and `p` added.
 
-    `answer` is the label, the object or the text, null where there is none; `parsed` says whether
-    it is one of the labels, or fits the schema; `p` is its probability where the system tells it.
-    A row that could not be answered also gets `failed`, the reason; where the answer is a part of
-    what the student writes, all of it stands in `wrote`.
+    `answer` is the label, the object, the verdict or the text, null where there is none; `parsed`
+    says whether it is one of the labels, or fits the schema; `p` is its probability where the
+    system tells it. A row that could not be answered also gets `failed`, the reason; where the
+    answer is a part of what the student writes, as a judge's verdict is, all of it stands in
+    `wrote`.
     """
-    task = task_prompt.task
-    answers = await answer_rows(
+    answers = await ask_task(
         teacher,
-        [task_prompt.ask_messages(record) for record in records],
-        choices=task.labels if isinstance(task, ClassifyTask) else None,
-        schema=task.schema_ if isinstance(task, ExtractTask) else None,
+        task_prompt,
+        records,
         max_tokens=max_tokens,
         in_flight=in_flight,
-        pattern=task.answer_pattern,
+        pattern=task_prompt.task.answer_pattern,
     )
-    objects = isinstance(task, ExtractTask)
+    objects = isinstance(task_prompt.task, ExtractTask)
     return [
         {**record, **_predicted(answer, objects)}
         for record, answer in zip(records, answers, strict=True)

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill.evaluate.metrics import read_json, rouge_l
-from distill.recipe.task import ClassifyTask, ExtractTask, Task
+from distill.recipe.task import (
+    ClassifyTask,
+    ExtractTask,
+    JudgeAbsoluteTask,
+    JudgePairwiseTask,
+    Task,
+)
 from distill.rows.row import canonical_json
 
 
 def row_scores(task: Task, answers: Sequence[str | None], expected: Sequence[Any]) -> list[float]:
-    """From 0 (wrong, or no answer) to 1: labels and objects 0 or 1, texts by ROUGE-L."""
+    """From 0 (wrong, or no answer) to 1: labels, verdicts and objects 0 or 1, texts by ROUGE-L."""
     return [
         0.0 if answer is None else _score(task, answer, truth)
         for answer, truth in zip(answers, expected, strict=True)
@@ -17,7 +23,7 @@ def row_scores(task: Task, answers: Sequence[str | None], expected: Sequence[Any
 
 
 def _score(task: Task, answer: str, truth: Any) -> float:
-    if isinstance(task, ClassifyTask):
+    if isinstance(task, ClassifyTask | JudgeAbsoluteTask | JudgePairwiseTask):
         return float(answer == str(truth))
     if isinstance(task, ExtractTask):
         value, read = read_json(answer)

@@ -13,6 +13,7 @@ from typing import Any
 
 from distill.errors import RecipeError
 from distill.evaluate.answers import Answered
+from distill.evaluate.judging import passport_metrics
 from distill.evaluate.lm import RowFigures
 from distill.evaluate.metrics import (
     Price,
@@ -22,13 +23,17 @@ from distill.evaluate.metrics import (
     running_figures,
     token_means,
 )
+from distill.judge.passport import Passport
 from distill.measure.intervals import Figure, over_seeds
 from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask, Task
 
 SETS = ("gold", "val")
 """The first of these that was measured is the one the report leads with."""
 
-NOT_SHARES = ("loss", "kl_to_teacher", "cost_per_1000", "rows_per_s", "tokens_per_row")
+NOT_SHARES = (
+    "loss", "kl_to_teacher", "cost_per_1000", "rows_per_s", "tokens_per_row",
+    "kappa", "kappa_quadratic", "kappa_linear", "pearson", "spearman", "kendall", "mae",
+)  # fmt: skip
 """Metrics whose interval is not bounded by 0 and 1."""
 
 
@@ -45,6 +50,8 @@ class SystemResult:
     seconds: float | None = None
     """Wall time of asking; None where it was not timed."""
     price: Price | None = None
+    passport: Passport | None = None
+    """Of a judge: how far its verdicts agree with people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,7 @@ def measure(
     """
     found: dict[str, Figure] = {}
     if result.answers is not None:
-        texts = [answer.text for answer in result.answers]
-        found |= _quality(task, texts, gold, seed)
+        found |= _quality(task, result, result.answers, gold, seed)
     if result.figures is not None:
         found |= token_means(result.figures, seed)
     if result.answers is not None:
@@ -94,14 +100,17 @@ def combine(
 
 
 def _quality(
-    task: Task, answers: Sequence[str | None], gold: Sequence[Any], seed: int
+    task: Task, result: SystemResult, answered: Sequence[Answered], gold: Sequence[Any], seed: int
 ) -> dict[str, Figure]:
+    answers = [answer.text for answer in answered]
     if isinstance(task, ClassifyTask):
         return classify_figures(answers, gold, task.labels, seed)
     if isinstance(task, ExtractTask):
         return extract_figures(answers, gold, task.schema_, seed)
     if isinstance(task, GenerateTask):
         return generate_figures(answers, gold, seed)
+    if result.passport is not None:
+        return passport_metrics(result.passport)
     raise RecipeError(f"task.kind: {task.kind}: measuring it is not built yet")
 
 

@@ -18,8 +18,8 @@ from typing import Any
 TEACHER_LEAST = 0.7
 """Labels that are wrong more often than this teach mostly noise to a small student."""
 
-MEASURES = ("accuracy", "exact", "field_f1", "rouge_l", "loss")
-"""The metric that decides: the first that the student has."""
+MEASURES = ("accuracy_failures_wrong", "accuracy", "exact", "field_f1", "rouge_l", "loss")
+"""The metric that decides: the first that the student has. A judge's failures count as wrong."""
 
 LOWER_IS_BETTER = ("loss",)
 
@@ -86,6 +86,7 @@ def _worth(lines: Mapping[str, _Line], measure: str) -> dict[str, str] | None:
     free = {
         "student_before": "the same model before training",
         "majority": "always answering the commonest label",
+        "longer": "always preferring the longer answer",
     }
     for system, words in free.items():
         other = lines.get(system)

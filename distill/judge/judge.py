@@ -10,7 +10,11 @@ from distill.errors import Problem, UsageError
 from distill.judge.blocking import Blocking
 from distill.judge.form import JudgeForm
 from distill.judge.parse import parse_verdict
-from distill.judge.probabilities import expected_score, verdict_probabilities
+from distill.judge.probabilities import (
+    choice_probabilities,
+    expected_score,
+    verdict_probabilities,
+)
 from distill.judge.results import Comparison, Grade, comparison
 from teachers.errors import AuthError, BudgetReached, TeacherError
 from teachers.protocol import Answer, Ask, Message, Teacher
@@ -24,13 +28,21 @@ class Judge:
 
     Every method has a twin in async (`agrade`, `acompare`, ...); one judge serves either, since its
     connections belong to one event loop. Greedy; texts that cannot be read are asked once more with
-    the scale as the only answers.
+    the scale as the only answers. With `constrained` that is all it is asked: no feedback.
     """
 
-    def __init__(self, teacher: Teacher, form: JudgeForm, *, in_flight: int = IN_FLIGHT) -> None:
+    def __init__(
+        self,
+        teacher: Teacher,
+        form: JudgeForm,
+        *,
+        in_flight: int = IN_FLIGHT,
+        constrained: bool = False,
+    ) -> None:
         self._teacher = teacher
         self.form = form
         self._in_flight = in_flight
+        self._constrained = constrained
         self._blocking = Blocking()
 
     @classmethod
@@ -244,18 +256,20 @@ class Judge:
         return list(await asyncio.gather(*(one(row) for row in rows)))
 
     async def _read(self, messages: tuple[Message, ...]) -> Grade:
+        limited = Ask(messages, choices=self._choices())
         tokens = self.form.max_tokens
-        first = Ask(messages, max_tokens=tokens, top_logprobs=TOP_LOGPROBS, allow_truncated=True)
-        answer, error = await self._ask(first)
+        free = Ask(messages, max_tokens=tokens, top_logprobs=TOP_LOGPROBS, allow_truncated=True)
+        answer, error = await self._ask(limited if self._constrained else free)
         if answer is None:
             return Grade(None, None, None, "", False, "", 1, error=error)
         grade = self._grade(answer, answer.text, tries=1)
-        if grade.parsed:
+        if grade.parsed or self._constrained:
             return grade
-        again, error = await self._ask(Ask(messages, choices=self._choices()))
+        again, error = await self._ask(limited)
         if again is None:
             return replace(grade, tries=2, error=error)
-        return self._grade(again, f"{answer.text}\nVERDICT: {again.text}", tries=2)
+        second = self._grade(again, f"{answer.text}\nVERDICT: {again.text}", tries=2)
+        return _with_both(second, grade)
 
     async def _ask(self, ask: Ask) -> tuple[Answer | None, str | None]:
         """The answer, or how the ask failed. Raises what concerns every row."""
@@ -273,7 +287,9 @@ class Judge:
         scale = self.form.scale
         found = parse_verdict(raw, scale)
         probs = None
-        if found.value is not None and answer.choice_logp is None:
+        if found.value is not None and self._constrained:
+            probs = choice_probabilities(answer.choice_logp, scale)
+        elif found.value is not None and answer.choice_logp is None:
             probs = verdict_probabilities(answer.logprobs, found.value, scale)
         return Grade(
             score=_number(found.value),
@@ -286,7 +302,20 @@ class Judge:
             input_tokens=answer.usage.input_tokens,
             output_tokens=answer.usage.output_tokens,
             cost_usd=answer.cost_usd,
+            stored=answer.stored,
         )
+
+
+def _with_both(second: Grade, first: Grade) -> Grade:
+    """The second try, which cost what both cost."""
+    known = first.cost_usd is not None and second.cost_usd is not None
+    return replace(
+        second,
+        input_tokens=first.input_tokens + second.input_tokens,
+        output_tokens=first.output_tokens + second.output_tokens,
+        cost_usd=(first.cost_usd or 0.0) + (second.cost_usd or 0.0) if known else None,
+        stored=first.stored and second.stored,
+    )
 
 
 def _number(value: str | None) -> int | str | None:

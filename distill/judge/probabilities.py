@@ -32,6 +32,16 @@ def verdict_probabilities(
     return {name: share / total for name, share in mass.items()} if total > 0 else None
 
 
+def choice_probabilities(
+    logp: Mapping[str, float] | None, scale: Sequence[str]
+) -> Mapping[str, float] | None:
+    """Probability per value of the scale, from normalised log-probabilities of its choices."""
+    if logp is None:
+        return None
+    told = {choice.casefold(): value for choice, value in logp.items()}
+    return {value: math.exp(told.get(value.casefold(), -math.inf)) for value in scale}
+
+
 def expected_score(probabilities: Mapping[str, float]) -> float | None:
     """Probability-weighted mean of a scale of numbers; None for other scales."""
     try:

@@ -24,6 +24,8 @@ class Grade:
     cost_usd: float | None = None
     error: str | None = None
     """How the ask failed, where it did."""
+    stored: bool = False
+    """Every answer behind it came from the store."""
 
 
 @dataclass(frozen=True, slots=True)

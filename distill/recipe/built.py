@@ -10,7 +10,7 @@ BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
     "sampled_reverse_kl",
 )  # fmt: skip
-MEASURED_TASKS = ("classify", "extract", "generate")
+MEASURED_TASKS = ("classify", "extract", "generate", "judge_absolute", "judge_pairwise")
 BUILT_BASELINES = ("zero_shot", "majority")
 
 Unbuilt = tuple[str, str, str | None]

@@ -12,7 +12,14 @@ from distill.recipe.given import learns_given_rows
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.suggest import did_you_mean
-from distill.recipe.task import ClassifyTask
+from distill.recipe.task import (
+    ClassifyTask,
+    JudgeAbsoluteTask,
+    JudgePairwiseTask,
+    Scale,
+    Task,
+    labels_of,
+)
 from distill.recipe.wording import found_words
 
 Records = Sequence[tuple[int | None, Mapping[str, Any]]]
@@ -113,8 +120,9 @@ def check_gold(
         wanted.setdefault(name, "a name in the task's prompt")
     for name, why in wanted.items():
         _require(gold, "data.gold", name, why, findings)
-    if isinstance(task, ClassifyTask) and task.output in gold.columns:
-        _labels(gold, task, findings)
+    labels = labels_of(task)
+    if labels is not None and task.output in gold.columns:
+        _labels(gold, task, labels, findings)
     if recipe.evaluate is None or not recipe.evaluate.suggested_gold:
         _suggested(gold, findings)
 
@@ -136,24 +144,44 @@ def _require(table: Table, key: str, name: str, why: str, findings: Findings) ->
     _add(table, key, found, lacking[0], allowed, fix, findings)
 
 
-def _labels(gold: Table, task: ClassifyTask, findings: Findings) -> None:
-    """Notes gold labels that the task does not have."""
+def _labels(gold: Table, task: Task, labels: Sequence[str], findings: Findings) -> None:
+    """Notes gold labels and verdicts that the task does not have."""
     values = [record[task.output] for _, record in gold.records]
-    outside = [at for at, value in enumerate(values) if value not in task.labels]
+    outside = [at for at, value in enumerate(values) if not _known(task, value, labels)]
     if not outside:
         return
+    of = "task.labels" if isinstance(task, ClassifyTask) else "task.scale"
     shown = "; ".join(f"{found_words(values[at])} on {gold.where(at)}" for at in outside[:EXAMPLES])
     more = f" and {len(outside) - EXAMPLES} more rows" if len(outside) > EXAMPLES else ""
     _add(
         gold,
         "data.gold",
-        f"labels outside task.labels: {shown}{more}",
+        f"labels outside {of}: {shown}{more}",
         outside[0],
-        ", ".join(task.labels),
-        did_you_mean(str(values[outside[0]]), task.labels)
-        or "Mend the rows, or add the label to task.labels.",
+        ", ".join(labels),
+        did_you_mean(str(values[outside[0]]), labels)
+        or f"Mend the rows, or add the label to {of}.",
         findings,
     )
+
+
+def _known(task: Task, value: Any, labels: Sequence[str]) -> bool:
+    """Whether a gold value can be compared with; a row without a verdict is left out later.
+
+    People's score may be a mean, and PandaLM's files write winners as 1, 2 and 0.
+    """
+    if isinstance(task, ClassifyTask):
+        return value in labels
+    word = "" if value is None else str(value).strip().casefold()
+    if not word or word in {label.casefold() for label in labels}:
+        return True
+    try:
+        number = float(word)
+    except ValueError:
+        return isinstance(task, JudgePairwiseTask) and word == "tie"
+    if isinstance(task, JudgeAbsoluteTask) and isinstance(task.scale, Scale):
+        return task.scale.min <= number <= task.scale.max
+    return isinstance(task, JudgePairwiseTask) and number in (0, 1, 2)
 
 
 def _suggested(gold: Table, findings: Findings) -> None:

@@ -164,7 +164,10 @@ def soft_fields(recipe: Recipe) -> list[str]:
 
 
 def teacher_prompt(recipe: Recipe) -> tuple[str, AskField] | None:
-    """The teacher and ask field that make task.output, else the first that chooses a label."""
+    """The teacher and ask field that make task.output, else the first that chooses a label.
+
+    Of judges of pairs the first that chooses between A and B, which shows a row as it stands.
+    """
     generate = expand(recipe).generate
     asks = {
         name: field
@@ -174,11 +177,20 @@ def teacher_prompt(recipe: Recipe) -> tuple[str, AskField] | None:
     output = asks.get(recipe.task.output)
     if output is not None:
         return output.ask, output
-    labels = recipe.task.labels if isinstance(recipe.task, ClassifyTask) else None
     for field in asks.values():
-        if labels and (field.choices in ("label", "labels") or field.choices == labels):
+        if _chooses(recipe.task, field.choices):
             return field.ask, field
     return None
+
+
+def _chooses(task: Task, choices: str | list[str] | None) -> bool:
+    """Whether choices are the outputs of a task; of a judge of pairs also in capitals."""
+    labels = labels_of(task)
+    if not labels or isinstance(choices, str):
+        return bool(labels) and choices in ("label", "labels")
+    if isinstance(task, JudgePairwiseTask):
+        return {word.casefold() for word in choices or ()} >= {"a", "b"}
+    return choices == labels
 
 
 @lru_cache(maxsize=8)

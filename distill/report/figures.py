@@ -5,7 +5,7 @@ from typing import Any
 
 SYSTEMS = (
     "teacher", "student", "hard_labels", "hard_labels_confident", "text", "student_before",
-    "zero_shot", "few_shot", "chain_of_thought", "react", "retrieval", "majority",
+    "zero_shot", "few_shot", "chain_of_thought", "react", "retrieval", "majority", "longer",
 )  # fmt: skip
 """The order of a comparison, from the one to reach to the one to beat."""
 
@@ -22,7 +22,10 @@ TITLES = {
 RUNNING = ("cost_per_1000", "rows_per_s", "tokens_per_row")
 """Metrics about running a system, not about how good it is."""
 
-UNBOUNDED = (*RUNNING, "loss", "kl_to_teacher")
+UNBOUNDED = (
+    *RUNNING, "loss", "kl_to_teacher", "mae", "pearson", "spearman", "kendall", "kappa",
+    "kappa_quadratic", "kappa_linear",
+)  # fmt: skip
 """Metrics that are not shares between 0 and 1."""
 
 MISSING = "-"
@@ -48,6 +51,20 @@ def metric_names(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if figure.get("value") is not None
     )
     return sorted(seen, key=lambda name: name in RUNNING)
+
+
+JUDGED = (
+    "accuracy", "accuracy_failures_wrong", "both_right", "consistency", "kappa", "kappa_quadratic",
+    "spearman", "mae", "parsed", *RUNNING,
+)  # fmt: skip
+"""Of the many figures of a judge those that fit a terminal; the page and the JSON hold all."""
+
+
+def terminal_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The columns of a table that has little room."""
+    names = metric_names(metrics)
+    judged = "accuracy_failures_wrong" in names
+    return [name for name in names if not judged or name in JUDGED]
 
 
 def title(name: str) -> str:

@@ -156,6 +156,8 @@ class Report(_Part):
     """The set that `metrics` was measured on: gold or val."""
     metrics_by_set: dict[str, dict[str, Figures]] | None
     """The other sets."""
+    judging: dict[str, dict[str, Any]] | None = None
+    """Of judge tasks: SYSTEM -> its passport, as `distill judge eval --json` writes it."""
     training: Training | None
     curves: dict[str, Any] | None = None
     """Arm -> [{step, loss}] of the training losses."""
@@ -175,6 +177,7 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "metrics": None,
         "metrics_on": None,
         "metrics_by_set": None,
+        "judging": None,
         "training": None,
         "curves": None,
         "forgetting": None,

@@ -7,8 +7,8 @@ from distill.report.figures import (
     MISSING,
     count_rows,
     how_to_read,
-    metric_names,
     system_order,
+    terminal_metrics,
     title,
     write_figure,
 )
@@ -17,10 +17,11 @@ from distill.report.figures import (
 def comparison_table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> str:
     """One line per system, one column per metric that any system has, numbers right-aligned.
 
-    `metrics` picks the columns. A report without figures gives one sentence that says so.
+    `metrics` picks the columns; of a judge's many figures some are shown. A report without
+    figures gives one sentence that says so.
     """
     measured: Mapping[str, Mapping[str, Any]] = report.get("metrics") or {}
-    columns = list(metrics) if metrics is not None else metric_names(measured)
+    columns = list(metrics) if metrics is not None else terminal_metrics(measured)
     if not measured or not columns:
         return "Nothing was measured."
     header = ["system", *(title(name) for name in columns), "n"]

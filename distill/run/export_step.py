@@ -13,7 +13,7 @@ from distill.rows.row import digest
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import texts_of
 from distill.run.directory import Done, RunDirectory
-from distill.run.evaluate_step import answer_tokens
+from distill.run.evaluate_systems import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.hosted import hosted_models
 from distill.run.keys import FORMAT, Sources, recipe_hash

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import DataError, Problem, RunError
-from distill.evaluate.answers import answer_rows
+from distill.evaluate.asking import ask_task
 from distill.evaluate.metrics import Price as Rate
 from distill.evaluate.stage import SystemResult
 from distill.progress import Progress
 from distill.recipe.hosted import SYSTEM, hosted_config
 from distill.recipe.prompts import student_prompt
-from distill.recipe.task import ClassifyTask, ExtractTask
 from distill.rows.dataset import DatasetRow, read_dataset
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
@@ -110,12 +109,13 @@ def hosted_result(
     context.teachers.add(name, config)
     shown, started = student_prompt(recipe), time.monotonic()
     answers = context.runner.run(
-        answer_rows(
+        ask_task(
             context.teachers[name],
-            [shown.ask_messages(row) for row in records],
-            choices=recipe.task.labels if isinstance(recipe.task, ClassifyTask) else None,
-            schema=recipe.task.schema_ if isinstance(recipe.task, ExtractTask) else None,
+            shown,
+            records,
+            max_tokens=max_tokens,
             in_flight=4 * config.concurrency,
+            pattern=shown.task.answer_pattern,
         )
     )
     price = Rate(config.price.input, config.price.output) if config.price else None

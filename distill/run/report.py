@@ -10,6 +10,7 @@ from distill.report.model import empty_report
 from distill.rows.atomic import atomic_file
 from distill.rows.row import Row
 from distill.rows.stages import read_stage
+from distill.run.answer_parts import ANSWER_PARTS
 from distill.run.context import Context
 from distill.run.directory import RunDirectory
 from distill.run.evaluate_parts import PARTS
@@ -65,7 +66,7 @@ def build_report(context: Context) -> dict[str, Any]:
     if done := directory.done("evaluate"):
         for part in ("metrics", "metrics_on", "metrics_by_set", "seeds"):
             report[part] = done.details[part]
-        for part in PARTS:
+        for part in (*PARTS, *ANSWER_PARTS):
             report[part] = done.details.get(part)
     if directory.done("split"):
         report["verdict"] = verdict(report)

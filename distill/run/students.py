@@ -1,11 +1,12 @@
 """Asks trained students: local models that answer through the same adapter as a teacher."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distill.evaluate.answers import Answered, answer_rows
-from distill.recipe.task import ClassifyTask, ExtractTask, Task
+from distill.evaluate.answers import Answered
+from distill.evaluate.asking import ask_task
+from distill.recipe.prompts import TaskPrompt
 from distill.recipe.training import Train
 from distill.rows.encode import Encoded, encode
 from teachers.chat_format import end_ids, prompt_ids
@@ -32,23 +33,20 @@ def student_adapter(folder: str, max_tokens: int = ANSWER_TOKENS) -> "LocalAdapt
 
 
 async def ask_student(
-    task: Task, folder: str, prompts: Sequence[tuple[Message, ...]], max_tokens: int
+    prompt: TaskPrompt, folder: str, records: Sequence[Mapping[str, Any]], max_tokens: int
 ) -> tuple[list[Answered], float]:
-    """One answer per prompt, and the seconds that they took once the model was loaded."""
+    """One answer per row, and the seconds that they took once the model was loaded."""
     adapter = student_adapter(folder, max_tokens)
-    choices = task.labels if isinstance(task, ClassifyTask) else None
-    schema = task.schema_ if isinstance(task, ExtractTask) else None
     try:
-        await answer_rows(adapter, prompts[:1], choices=choices, schema=schema, max_tokens=1)
+        await ask_task(adapter, prompt, records[:1], max_tokens=1)
         started = time.monotonic()
-        answers = await answer_rows(
+        answers = await ask_task(
             adapter,
-            prompts,
-            choices=choices,
-            schema=schema,
+            prompt,
+            records,
             max_tokens=max_tokens,
             in_flight=4 * BATCH,
-            pattern=task.answer_pattern,
+            pattern=prompt.task.answer_pattern,
         )
         return answers, time.monotonic() - started
     finally:

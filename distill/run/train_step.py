@@ -21,7 +21,7 @@ from distill.rows.readers import read_numbered
 from distill.rows.row import canonical_json, digest
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import GoldTexts, texts_of, write_blend
-from distill.run.evaluate_step import answer_tokens
+from distill.run.evaluate_systems import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.hosted import train_hosted
 from distill.run.launch import train_in_processes
@@ -204,9 +204,9 @@ def val_score(context: Context, result: TrainResult) -> float:
         return -result.val_loss
     prompt = student_prompt(recipe)
     rows = read_dataset(context.directory.dataset, "val")
-    prompts = [prompt.ask_messages(row.fields) for row in rows]
+    records = [row.fields for row in rows]
     answers, _ = context.runner.run(
-        ask_student(prompt.task, result.model_dir, prompts, answer_tokens(recipe))
+        ask_student(prompt, result.model_dir, records, answer_tokens(recipe))
     )
     right = sum(
         answer.text == row.fields[recipe.task.output]
