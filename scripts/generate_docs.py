@@ -1,4 +1,4 @@
-"""Writes the generated files: schemas, references of commands and recipe, README's memory table."""
+"""Writes the generated files: schemas, references, tables of recipes and of memory."""
 
 import json
 import re
@@ -12,6 +12,7 @@ import typer.main
 from distill.cli.main import build_app
 from distill.plan.memory import table
 from distill.plan.shape import Shape, shape_of, shipped_shapes
+from distill.recipe.load import bundled_recipes
 from distill.recipe.schema_file import schema_text
 from distill.report.model import json_schema as report_schema
 
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from recipe_reference import recipe_reference
 
 ROOT = Path(__file__).resolve().parents[1]
+RECIPES = re.compile(r"(?<=<!-- recipes -->\n).*?(?=<!-- /recipes -->)", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- memory -->\n).*?(?=<!-- /memory -->)", re.DOTALL)
 
 
@@ -35,9 +37,11 @@ def texts() -> dict[str, str]:
     """Path from the root -> what the file must hold."""
     report = json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    recipes = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
     return {
         "recipes/schema.json": schema_text(),
         "recipes/report.schema.json": report,
+        "recipes/README.md": RECIPES.sub(lambda _: recipes_table(), recipes),
         "README.md": TABLE.sub(lambda _: table(_shapes()) + "\n", readme),
         "docs/commands.md": HEAD + _commands(),
         "docs/recipe.md": recipe_reference(),
@@ -49,6 +53,20 @@ def _commands() -> str:
     command = typer.main.get_command(build_app())
     with click.Context(command, info_name="distill") as context:
         return typer.cli.get_docs_for_click(obj=command, ctx=context, name="distill")
+
+
+def recipes_table() -> str:
+    """The bundled recipes as a Markdown table, from their own headers."""
+    rows = [
+        "| recipe | what it shows | hardware | wall time and cost | method and source "
+        "| our deviation | last run |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in bundled_recipes():
+        name = one.name if one.path.parent.name == "recipes" else f"{one.name} (examples/)"
+        cells = (name, one.what, one.hardware, one.takes, one.source, one.deviation, one.last_run)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
 
 
 def _shapes() -> dict[str, Shape]:

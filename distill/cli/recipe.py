@@ -26,13 +26,14 @@ def register(app: typer.Typer) -> None:
 
 def recipes(context: typer.Context) -> None:
     """List the bundled recipes."""
-    from distill.recipe.load import bundled_recipes
+    from distill.recipe.load import HEADERS, bundled_recipes
 
     output: Output = context.obj
+    shown = ("name", *HEADERS)
     found = bundled_recipes()
     width = max((len(item.name) for item in found), default=0)
     output.result(
-        {"recipes": [{"name": i.name, "what": i.what, "hardware": i.hardware} for i in found]},
+        {"recipes": [{name: getattr(item, name) for name in shown} for item in found]},
         "\n".join(f"{item.name:<{width}}  {item.what}  [{item.hardware}]" for item in found),
     )
 

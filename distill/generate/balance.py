@@ -14,7 +14,7 @@ from typing import Any
 from distill.generate.rounds import LEAST_YIELD
 from distill.recipe.generation import AskField, Generate
 from distill.recipe.schema import Recipe
-from distill.recipe.task import labels_of
+from distill.recipe.task import Scale, labels_of
 from distill.rows.row import Row, canonical_json
 
 MOST_CELLS = 2000
@@ -136,6 +136,8 @@ def _closed(recipe: Recipe, generate: Generate, name: str) -> Sequence[Any] | No
     if isinstance(spec, AskField) and isinstance(spec.choices, list):
         return spec.choices
     chosen = isinstance(spec, AskField) and spec.choices is not None
+    if name == recipe.task.output and isinstance(getattr(recipe.task, "scale", None), Scale):
+        return [int(score) for score in labels_of(recipe.task) or ()]  # rows hold numbers
     if chosen or name == recipe.task.output:
         return labels_of(recipe.task)
     return None

@@ -1,5 +1,6 @@
 """Rubrics that come with the package: a recipe or a command names one without a path."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from distill.errors import Problem, RecipeError
@@ -12,6 +13,7 @@ from distill.recipe.task import JudgeAbsoluteTask, labels_of
 from distill.recipe.yaml_file import read_text
 
 FOLDER = "rubrics"
+LONGEST_NAME = 40
 
 
 def bundled_rubrics() -> dict[str, Path]:
@@ -28,6 +30,13 @@ def rubric_source(recipe: Recipe | None, ref: str) -> str:
     if bundled is not None:
         return read_text(bundled)
     return text_of(recipe, ref) if recipe else ref
+
+
+@lru_cache(maxsize=64)
+def rubric_text(value: str) -> str:
+    """What a judge is told for a row's rubric: the text of a bundled name, else the value."""
+    path = bundled_rubrics().get(value) if len(value) < LONGEST_NAME else None
+    return value if path is None else read_rubric(read_text(path), value).text
 
 
 def told(source: str, name: str) -> str:

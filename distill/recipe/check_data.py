@@ -88,6 +88,8 @@ def read_tables(recipe: Recipe, read: ReadRecords | None, findings: Findings) ->
 def check_pool(recipe: Recipe, tables: Tables, findings: Findings) -> None:
     """Notes a pool without the task's input, where no field makes it."""
     pool, name = tables.pool, recipe.task.input
+    if recipe.generate is not None and recipe.generate.strategy == "judge_data":
+        name = "instruction"  # what is judged is written to order
     made = recipe.generate.fields if recipe.generate else {}
     if pool is not None and name not in made and not learns_given_rows(recipe):
         _require(pool, "data.pool", name, "task.input", findings)

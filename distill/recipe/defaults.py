@@ -5,7 +5,8 @@ Templates name `input` (the value of task.input), `labels`, `schema`, `scale`, `
 """
 
 RUBRIC = """\
-{% if rubric %}Rubric: {% if rubric is string %}{{ rubric }}{% else %}{{ rubric.criterion }}
+{% if rubric %}Rubric: {% if rubric is string %}{{ rubric | rubric }}\
+{% else %}{{ rubric.criterion }}
 {% for level, what in (rubric.get('levels') or {}).items() %}{{ level }}: {{ what }}
 {% endfor %}{% endif %}
 

@@ -27,6 +27,14 @@ class BundledRecipe:
     path: Path
     what: str
     hardware: str
+    takes: str
+    """Wall time and cost."""
+    source: str
+    """Method and paper."""
+    deviation: str
+    """Where we differ from it."""
+    last_run: str
+    """A date, or "not run"."""
 
 
 def bundled_folder() -> Path:
@@ -42,7 +50,7 @@ def bundled_recipes() -> list[BundledRecipe]:
     paths = sorted([*folder.glob("*.yaml"), *folder.glob("examples/*.yaml")], key=lambda p: p.stem)
     found = ((path, read_text(path)) for path in paths)
     return [
-        BundledRecipe(path.stem, path, _header(text, "what"), _header(text, "hardware"))
+        BundledRecipe(path.stem, path, **_headers(text))
         for path, text in found
         if re.search(r"^version:", text, re.M) and re.search(r"^task:", text, re.M)
     ]
@@ -124,6 +132,13 @@ def _from_set(problem: Problem, set_paths: set[str]) -> Problem:
     return problem
 
 
-def _header(text: str, name: str) -> str:
-    found: Any = re.search(rf"^#\s*{name}:\s*(.+?)\s*$", text, re.M)
-    return found[1] if found else ""
+HEADERS = ("what", "hardware", "takes", "source", "deviation", "last_run")
+"""What the comment at a bundled recipe's top says, as `# last run: ...`."""
+
+
+def _headers(text: str) -> dict[str, str]:
+    found: dict[str, Any] = {
+        name: re.search(rf"^#\s*{name.replace('_', ' ')}:\s*(.+?)\s*$", text, re.M)
+        for name in HEADERS
+    }
+    return {name: match[1] if match else "" for name, match in found.items()}

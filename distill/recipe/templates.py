@@ -14,6 +14,7 @@ from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedErro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from distill.errors import Problem, RecipeError
+from distill.recipe.bundled_rubrics import rubric_text
 
 MAX_LENGTH = 1_000_000
 """Longest text, list or digit run that `*` and `**` may make inside a template."""
@@ -58,6 +59,7 @@ def as_literal(value: str) -> str:
 def _environment() -> _Sandbox:
     environment = _Sandbox(undefined=StrictUndefined, autoescape=False, cache_size=0)
     environment.filters["json"] = as_json
+    environment.filters["rubric"] = rubric_text
     for name in ("lipsum", "cycler", "joiner"):
         del environment.globals[name]
     return environment
