@@ -61,8 +61,8 @@ SCRIPTS: dict[str, list[tuple[str, str | list[str]]]] = {
         ("Answer in Welsh only", "Dyma ateb byr a syml yn Gymraeg i'r cwestiwn hwn, diolch i chi."),
     ],
     "preference": [
-        (r"Response A:\s+A careful", "A"),
-        (r"Response B:\s+A careful", "B"),
+        (r"Response A:\s+A careful(?s:.*)Response B:\s+A quick", "A"),
+        (r"Response A:\s+A quick(?s:.*)Response B:\s+A careful", "B"),
         (r"^([^\n]+)$", "A careful answer to this: {1}"),
     ],
     "on-policy": [(r"^([^\n]+)$", "A careful answer to this: {1}")],
@@ -82,9 +82,11 @@ SCRIPTS: dict[str, list[tuple[str, str | list[str]]]] = {
 """Recipe -> what its teachers say; the others need no rules, or rules made of their data."""
 
 
-def rules_of(name, recipe):
-    """The script of the recipe's teachers."""
+def rules_of(name, recipe, teacher):
+    """The script of one of the recipe's teachers."""
     rules = list(SCRIPTS.get(name, ()))
+    if teacher == "small":  # the one whose answers are not preferred
+        rules = [(r"^([^\n]+)$", "A quick answer to this: {1}")]
     if name == "rationale":  # the reasoning has to end at the known answer
         folder = RECIPES[name].path.parent
         for row in read_records(folder / recipe.data.pool):
@@ -100,8 +102,10 @@ def shrunk(name: str, tiny: str) -> Recipe:
     """The recipe with scripted teachers, a tiny student and two steps."""
     recipe = load_recipe(name)
     data = read_yaml(RECIPES[name].path).data
-    script = {"kind": "scripted", "script": rules_of(name, recipe), "max_tokens": 64}
-    data["teachers"] = dict.fromkeys(recipe.teachers, script)
+    data["teachers"] = {
+        teacher: {"kind": "scripted", "script": rules_of(name, recipe, teacher), "max_tokens": 64}
+        for teacher in recipe.teachers
+    }
     data["student"] = {**data["student"], "model": tiny}
     train = data["train"]
     for key in ("epochs", "steps", "deepspeed", "micro_batch"):
@@ -111,8 +115,6 @@ def shrunk(name: str, tiny: str) -> Recipe:
         data["generate"]["accept"] = 10
     if "review" in data:
         data["review"] |= {"stop": False}
-    if "evaluate" in data:
-        data["evaluate"] |= {"limit": 2}
     if train.get("signal", {}).get("from"):  # the same kind of training, from a tiny local teacher
         data["teachers"]["tiny"] = {"kind": "local", "model": tiny, "max_tokens": 64}
         train["signal"] = {"kind": train["signal"]["kind"], "from": "tiny"}
@@ -142,17 +144,12 @@ def test_it_is_checked_and_expanded(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_for_two_steps(name, tiny_model, workdir):
-    """From its own sample rows to an exported student, on what it measures."""
-    recipe = shrunk(name, str(tiny_model))
-    report = run_recipe(recipe)
+    """From its own sample rows to a trained student."""
+    report = run_recipe(shrunk(name, str(tiny_model)), until="train")
     assert report["training"]["steps"] == 2
     assert report["rows"][0]["failed"] == 0
     lines = (workdir / f"runs/{name}/dataset/train.jsonl").read_text().splitlines()
     assert len(lines) >= 3
-    assert (workdir / f"runs/{name}/student/config.json").is_file()
-    if recipe.evaluate is not None:
-        assert report["metrics"]["student"]
-        assert report["metrics"]["student_before"]
     first = json.loads(lines[0])
     assert {"messages", "text", "chosen"} & first.keys()
 
@@ -196,18 +193,6 @@ def test_headers_say_what_a_reader_needs():
         for name in HEADERS:
             assert getattr(one, name), f"{one.name}: {name}"
         assert one.last_run == "not run" or re.match(r"\d{4}-\d{2}-\d{2}", one.last_run)
-
-
-def test_the_table_is_that_of_the_files():
-    """`recipes/README.md` holds the table that `make docs` writes."""
-    from importlib.util import module_from_spec, spec_from_file_location
-    from pathlib import Path
-
-    root = Path(__file__).resolve().parents[2]
-    spec = spec_from_file_location("generate_docs", root / "scripts/generate_docs.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.recipes_table() in (root / "recipes/README.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
