@@ -3,20 +3,30 @@
 Thresholds, in the order in which they are tried:
     dataset_only   nothing was trained
     fix_labels     on gold the teacher is under 0.7, or no better than the student's constant guess
-    not_worth_it   the student does not beat itself before training, or always guessing one label
+    not_worth_it   the student does not beat itself before training, always guessing one label, or
+                   prompting that costs no more than the student
+    fix_labels     the student trails its teacher, and one label in ten or more looks wrong
     more_data      nothing was measured, or the student is under the teacher's interval
     ship           the student is inside the teacher's interval or above, or there is none to trail
 
-The student's own interval is not what it is held against its teacher with: over few seeds it is so
-wide that it would call almost any student as good.
+Where a learning curve says that more rows would not help, a student that trails is not sent for
+more data: it ships where the two intervals overlap, and else was not worth it as it was set up.
+Without a curve the student's own interval is not what it is held against its teacher with: over few
+seeds it is so wide that it would call almost any student as good.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distill.evaluate.economics import economics_sentence
+from distill.evaluate.forgetting import forgotten
+
 TEACHER_LEAST = 0.7
 """Labels that are wrong more often than this teach mostly noise to a small student."""
+
+LABEL_ERRORS_MOST = 0.1
+"""Suspected label errors (the low end of their interval) beyond which labels come before rows."""
 
 MEASURES = ("accuracy_failures_wrong", "accuracy", "exact", "field_f1", "rouge_l", "loss")
 """The metric that decides: the first that the student has. A judge's failures count as wrong."""
@@ -25,6 +35,9 @@ LOWER_IS_BETTER = ("loss",)
 
 LABEL_MEASURES = ("accuracy", "exact")
 """Metrics on which TEACHER_LEAST means something."""
+
+PROMPTED = ("zero_shot", "few_shot", "chain_of_thought", "react", "retrieval")
+"""Ways to use a model without training it; few_shot_4 is one of few_shot."""
 
 CHEAPER = ("hard_labels", "hard_labels_confident", "text")
 """Students that need nothing but the teacher's text."""
@@ -37,12 +50,19 @@ class _Line:
     high: float
 
 
-def verdict(report: Mapping[str, Any]) -> dict[str, str]:
-    """What to do next, {"say", "because"}, for a report that has all its other parts.
+def verdict(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What to do next, {"say", "because", "numbers"}, for a report that has all its other parts.
+
+    `numbers` are sentences: the figures of the other parts that bear on the decision.
 
     "Better" means by more than the student's own 95 % interval; over seeds the interval is that of
     the figure. On `val` the labels are the teacher's own, so the teacher is not judged there.
     """
+    found = _decide(report)
+    return {**found, "numbers": list(_numbers(report))}
+
+
+def _decide(report: Mapping[str, Any]) -> dict[str, str]:
     if report.get("training") is None:
         return _say("dataset_only", "No student was trained; the dataset is the result.")
     metrics = report.get("metrics") or {}
@@ -55,7 +75,10 @@ def verdict(report: Mapping[str, Any]) -> dict[str, str]:
     lines = {system: line for system in metrics if (line := _line(metrics, system, measure))}
     where = report.get("metrics_on") or "gold"
     found = (
-        _labels(lines, measure, where) or _worth(lines, measure) or _against_teacher(lines, measure)
+        _labels(lines, measure, where)
+        or _worth(lines, measure, metrics)
+        or _noisy(report, lines, measure)
+        or _against_teacher(lines, measure, report.get("learning_curve"))
     )
     if where == "val":
         found["because"] += " Measured on val, whose labels are the teacher's own."
@@ -81,12 +104,19 @@ def _labels(lines: Mapping[str, _Line], measure: str, where: str) -> dict[str, s
     return None
 
 
-def _worth(lines: Mapping[str, _Line], measure: str) -> dict[str, str] | None:
+def _worth(
+    lines: Mapping[str, _Line], measure: str, metrics: Mapping[str, Any]
+) -> dict[str, str] | None:
     student = lines["student"]
     free = {
         "student_before": "the same model before training",
         "majority": "always answering the commonest label",
         "longer": "always preferring the longer answer",
+    }
+    free |= {
+        name: f"prompting alone ({name})"
+        for name in lines
+        if name.startswith(PROMPTED) and not _dearer(metrics, name)
     }
     for system, words in free.items():
         other = lines.get(system)
@@ -99,7 +129,36 @@ def _worth(lines: Mapping[str, _Line], measure: str) -> dict[str, str] | None:
     return None
 
 
-def _against_teacher(lines: Mapping[str, _Line], measure: str) -> dict[str, str]:
+def _dearer(metrics: Mapping[str, Any], system: str) -> bool:
+    """Whether a system is known to cost more to run than the student."""
+    cost, mine = (
+        ((metrics.get(name) or {}).get("cost_per_1000") or {}).get("value")
+        for name in (system, "student")
+    )
+    return cost is not None and mine is not None and cost > mine
+
+
+def _noisy(
+    report: Mapping[str, Any], lines: Mapping[str, _Line], measure: str
+) -> dict[str, str] | None:
+    """Labels that look wrong come before more of them, where the student trails."""
+    suspected = (report.get("label_quality") or {}).get("suspected") or {}
+    teacher = lines.get("teacher")
+    if teacher is None or not _trails(lines["student"], teacher, measure):
+        return None
+    if suspected.get("value") is None or suspected["low"] < LABEL_ERRORS_MOST:
+        return None
+    return _say(
+        "fix_labels",
+        f"The student ({measure} {lines['student'].value:.3f}) trails the teacher "
+        f"({teacher.value:.3f}), and {suspected['value']:.0%} of the training labels look wrong; "
+        "have them reviewed before more are bought.",
+    )
+
+
+def _against_teacher(
+    lines: Mapping[str, _Line], measure: str, curve: Mapping[str, Any] | None
+) -> dict[str, str]:
     student, teacher = lines["student"], lines.get("teacher")
     cheaper = _cheaper(lines, measure)
     mine = f"{measure} {student.value:.3f}, {_interval(student)}"
@@ -107,12 +166,40 @@ def _against_teacher(lines: Mapping[str, _Line], measure: str) -> dict[str, str]
         return _say("ship", f"The student has {mine}; no teacher was measured beside it.{cheaper}")
     theirs = f"{teacher.value:.3f}, {_interval(teacher)}"
     if _trails(student, teacher, measure):
+        if curve is not None and curve["worth"] == "no":
+            return _flat(student, teacher, f"The student ({mine}) trails the teacher ({theirs})")
         return _say(
             "more_data",
             f"The student ({mine}) trails the teacher ({theirs}); more rows, or a larger student, "
             f"should close the gap.{cheaper}",
         )
     return _say("ship", f"The student ({mine}) is as good as the teacher ({theirs}).{cheaper}")
+
+
+def _flat(student: _Line, teacher: _Line, head: str) -> dict[str, str]:
+    """What follows where the student trails and more rows would not help."""
+    if student.low <= teacher.high and teacher.low <= student.high:
+        return _say("ship", f"{head} within their intervals, and more rows would not help.")
+    return _say(
+        "not_worth_it",
+        f"{head}, and more rows would not help: try a larger student, or accept the gap.",
+    )
+
+
+def _numbers(report: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences of the other parts, for those that were measured."""
+    if (curve := report.get("learning_curve")) is not None:
+        yield f"Learning curve: {curve['because']}"
+    suspected = (report.get("label_quality") or {}).get("suspected") or {}
+    if suspected.get("value") is not None:
+        yield (
+            f"Labels: {suspected['value']:.1%} of {suspected['n']:,} training labels look wrong "
+            f"(interval {suspected['low']:.1%} to {suspected['high']:.1%})."
+        )
+    if lost := list(forgotten(report.get("forgetting"))):
+        yield f"Forgotten: {'; '.join(lost)}."
+    if (money := economics_sentence(report.get("economics"))) is not None:
+        yield f"Price: {money}"
 
 
 def _cheaper(lines: Mapping[str, _Line], measure: str) -> str:

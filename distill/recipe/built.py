@@ -46,6 +46,6 @@ def _evaluate(evaluate: Evaluate | None) -> Iterator[Unbuilt]:
         if baseline not in BUILT_BASELINES:
             what = f"the baseline {baseline}"
             yield f"evaluate.baselines.{index}", what, ", ".join(BUILT_BASELINES)
-    for key in ("learning_curve", "against"):
+    for key in ("against",):
         if getattr(evaluate, key):
             yield f"evaluate.{key}", key, None

@@ -11,9 +11,25 @@ def check_measures(recipe: Recipe, findings: Findings) -> None:
     """Notes suites whose files are missing and parts that nothing trained could fill."""
     if recipe.evaluate is None:
         return
+    _curve(recipe, recipe.evaluate.learning_curve, findings)
     suite = suite_of(recipe.evaluate.forgetting)
     if suite is not None:
         _suite(recipe, suite, findings)
+
+
+def _curve(recipe: Recipe, shares: list[float], findings: Findings) -> None:
+    key = "evaluate.learning_curve"
+    if not shares:
+        return
+    if odd := [share for share in shares if not 0 < share <= 1]:
+        findings.add(key, f"{odd[0]:g} is no share of the rows", "more than 0, at most 1")
+    elif set(shares) == {1.0}:
+        findings.add(key, "one share makes no curve", "such as [0.25, 0.5, 1]")
+    if recipe.student is None or recipe.train is None:
+        findings.add(key, "nothing is trained", None, "Give `student` and `train`.")
+    elif recipe.student.method == "hosted":
+        fix = "Leave it out."
+        findings.add(key, "a hosted student is trained on all rows only", None, fix)
 
 
 def _suite(recipe: Recipe, suite: Forgetting, findings: Findings) -> None:

@@ -63,6 +63,7 @@ class Evaluate(Model):
     """hard_labels_confident trains on rows whose teacher probability is at least this."""
     seeds: int = Field(default=1, ge=1)
     learning_curve: list[float] = Field(default=[])
+    """Shares of the training rows, such as [0.25, 0.5, 1]: a student of as many steps on each."""
     forgetting: bool | list[str] | Forgetting = False
     """Measure general abilities before and after training; a list names tasks of lm-eval."""
     against: str | None = None

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from distill.report import figures, plots
 from distill.report.measured import forgetting_lines
+from distill.report.measured_plots import cost_plot, curve_plot
 from distill.report.page import (
     environment,
     json_block,
@@ -90,15 +91,23 @@ def _plots(
     drawn = {"rows": plots.waterfall(report["rows"]), "loss": plots.loss_curve(curves)}
     for metric in plots.plotted_metrics(metrics):
         drawn[f"metric-{metric}"] = plots.metric_bars(metrics, metric)
+    for metric in plots.plotted_metrics(metrics, most=1):
+        drawn["cost"] = cost_plot(metrics, metric)
+    drawn["curve"] = curve_plot(report.get("learning_curve"))
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def _verdict(report: Mapping[str, Any]) -> dict[str, str] | None:
+def _verdict(report: Mapping[str, Any]) -> dict[str, Any] | None:
     found = report.get("verdict")
     if not found:
         return None
     colour, words = VERDICTS[found["say"]]
-    return {"colour": colour, "words": words, "because": found["because"]}
+    return {
+        "colour": colour,
+        "words": words,
+        "because": found["because"],
+        "numbers": found.get("numbers") or [],
+    }
 
 
 def _headline(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -133,11 +133,61 @@ class BeforeAfter(_Part):
     by_topic: dict[str, Any] | None = None
 
 
+class CurvePoint(_Part):
+    """Students of one share of the training rows."""
+
+    share: float
+    rows: int
+    figures: Figures
+
+
+class LearningCurve(_Part):
+    """Whether more rows would help; every point was trained for as many steps."""
+
+    metric: str
+    points: list[CurvePoint]
+    """From the smallest share to all rows."""
+    gain: KnownFigure | UnknownFigure
+    """What the last doubling of the rows bought; positive is better."""
+    next: dict[str, Any] | None
+    """Twice the rows, as a power law projects it: {rows, value, gain, usd}."""
+    usd_per_row: float | None
+    worth: Literal["yes", "no", "unclear"]
+    because: str
+
+
+class LabelQuality(_Part):
+    """How far the training labels can be trusted."""
+
+    suspected: KnownFigure | UnknownFigure
+    """Share of labels that confident learning takes for wrong."""
+    rows: list[dict[str, Any]]
+    """The most suspicious: {id, given, suggested, score}."""
+
+
+class Economics(_Part):
+    """What the student saves, and after how many rows it has paid for itself."""
+
+    teacher_per_1000: float | None
+    """USD."""
+    student_per_1000: float | None
+    saving_per_1000: float | None
+    spent_usd: dict[str, float | None]
+    """{answers, training}."""
+    break_even_rows: float | None
+    why: str | None
+    """Why there is no break-even."""
+    rests_on: dict[str, Any]
+    """{price, rows_per_s, tokens_per_s}: the hardware price, and the speed measured here."""
+
+
 class VerdictPart(_Part):
     """Whether distilling was worth it."""
 
     say: Literal["ship", "more_data", "fix_labels", "not_worth_it", "dataset_only"]
     because: str
+    numbers: list[str] = []
+    """Sentences: the figures of the other parts that bear on it."""
 
 
 class Report(_Part):
@@ -163,6 +213,9 @@ class Report(_Part):
     """Arm -> [{step, loss}] of the training losses."""
     forgetting: dict[str, BeforeAfter] | None = None
     """MEASURE -> before and after: `text`, `questions`, and tasks of lm-eval by name."""
+    learning_curve: LearningCurve | None = None
+    label_quality: LabelQuality | None = None
+    economics: Economics | None = None
     verdict: VerdictPart | None
 
 
@@ -181,6 +234,9 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "training": None,
         "curves": None,
         "forgetting": None,
+        "learning_curve": None,
+        "label_quality": None,
+        "economics": None,
         "verdict": None,
     }
 

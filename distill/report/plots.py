@@ -98,13 +98,13 @@ def metric_bars(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> str | 
     if not systems:
         return None
     figures = [metrics[system][metric] for system in systems]
-    spreads = [_spread(figure) for figure in figures]
+    spreads = [spread_of(figure) for figure in figures]
     plot = go.Figure(
         go.Bar(
             orientation="h",
             y=[escape(title(system), quote=False) for system in systems],
             x=[figure["value"] for figure in figures],
-            marker={"color": [_colour(system) for system in systems]},
+            marker={"color": [system_colour(system) for system in systems]},
             width=0.62,
             error_x={
                 "type": "data",
@@ -157,7 +157,7 @@ def _value(figure: Mapping[str, Any] | None) -> float | None:
     return None if figure is None else figure.get("value")
 
 
-def _spread(figure: Mapping[str, Any]) -> tuple[float, float]:
+def spread_of(figure: Mapping[str, Any]) -> tuple[float, float]:
     """Lengths of the error bar to the left and to the right."""
     if (sd := figure.get("sd")) is not None:
         return (sd, sd)
@@ -167,7 +167,8 @@ def _spread(figure: Mapping[str, Any]) -> tuple[float, float]:
     return (max(0.0, below), max(0.0, above))
 
 
-def _colour(system: str) -> str:
+def system_colour(system: str) -> str:
+    """A mid-tone: the student stands out, then its arms, then the rest."""
     if system == "student":
         return STUDENT
     if system == "teacher":

@@ -13,9 +13,9 @@ from distill.rows.answers import write_answers
 from distill.rows.row import canonical_json, digest
 from distill.run.answer_parts import answer_parts
 from distill.run.context import Context, Outcome
-from distill.run.evaluate_parts import further_parts
+from distill.run.evaluate_parts import Lead, further_parts
 from distill.run.evaluate_sets import MeasuredSet, measured_sets
-from distill.run.evaluate_systems import Asking, system_results, systems_asked
+from distill.run.evaluate_systems import Asking, student_result, system_results, systems_asked
 
 SAMPLES = 24
 
@@ -26,9 +26,11 @@ def evaluate_step(context: Context) -> Outcome:
     asking = Asking(context.listen, len(sets) * systems_asked(context))
     measured: dict[str, dict[str, list[dict[str, Figure]]]] = {part.name: {} for part in sets}
     first: dict[str, SystemResult] = {}
+    asked: dict[str, dict[str, list[SystemResult]]] = {}
     lines: list[dict[str, Any]] = []
     for part in sets:
-        for name, results in system_results(context, part, asking).items():
+        asked[part.name] = system_results(context, part, asking)
+        for name, results in asked[part.name].items():
             figures = [measure(context.recipe.task, result, part.expected) for result in results]
             measured[part.name][name] = figures
             if part is sets[0]:
@@ -40,7 +42,7 @@ def evaluate_step(context: Context) -> Outcome:
     found = combine(measured)
     lead = measured[found.metrics_on] if found.metrics_on else {}
     details = {
-        **further_parts(context),
+        **further_parts(context, _lead(context, sets, asked, measured)),
         **answer_parts(sets, first),
         "metrics": found.metrics,
         "metrics_on": found.metrics_on,
@@ -54,6 +56,22 @@ def evaluate_step(context: Context) -> Outcome:
 def answers_of(results: Mapping[str, SystemResult]) -> dict[str, Sequence[Answered]]:
     """SYSTEM -> its answers, of those that were asked."""
     return {name: one.answers for name, one in results.items() if one.answers is not None}
+
+
+def _lead(
+    context: Context,
+    sets: Sequence[MeasuredSet],
+    asked: Mapping[str, Mapping[str, Sequence[SystemResult]]],
+    measured: Mapping[str, Mapping[str, Sequence[Mapping[str, Figure]]]],
+) -> Lead | None:
+    if not sets:
+        return None
+    part = sets[0]
+
+    def ask(name: str, folder: str) -> SystemResult:
+        return student_result(context, part, name, folder)
+
+    return Lead(part.records, part.expected, asked[part.name], measured[part.name], ask)
 
 
 def _add_pairs(context: Context, measured: Mapping[str, Sequence[dict[str, Figure]]]) -> None:

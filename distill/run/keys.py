@@ -247,7 +247,13 @@ def train_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
         "arms": sorted(evaluate.compare) if evaluate else [],
         "seeds": evaluate.seeds if evaluate else 1,
         "confident": evaluate.confident if evaluate else None,
+        **({"shares": shares} if (shares := learning_shares(recipe)) else {}),
     }
+
+
+def learning_shares(recipe: Recipe) -> list[float]:
+    """Shares of the rows that students of their own are trained on."""
+    return sorted(set(recipe.evaluate.learning_curve) - {1.0}) if recipe.evaluate else []
 
 
 def _student_weights(recipe: Recipe) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from distill.evaluate.economics import economics
 from distill.evaluate.verdict import verdict
 from distill.report.html import render
 from distill.report.model import empty_report
@@ -68,6 +69,8 @@ def build_report(context: Context) -> dict[str, Any]:
             report[part] = done.details[part]
         for part in (*PARTS, *ANSWER_PARTS):
             report[part] = done.details.get(part)
+    price = recipe.student.price if recipe.student else None
+    report["economics"] = economics(report, price.model_dump() if price else None)
     if directory.done("split"):
         report["verdict"] = verdict(report)
     return report

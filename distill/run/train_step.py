@@ -25,6 +25,7 @@ from distill.run.evaluate_systems import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.hosted import train_hosted
 from distill.run.launch import train_in_processes
+from distill.run.learning_curve import train_shares
 from distill.run.local_models import teacher_builder, teacher_plan
 from distill.run.packages import local_or_hub, tokenizer_source
 from distill.run.rows_steps import gold_records, require_rows
@@ -71,14 +72,26 @@ def train_step(context: Context) -> Outcome:
         models[arm.name] = [
             context.directory.relative(result.model_dir) for result in results[arm.name]
         ]
+    whole = results["student"]
+    shares = train_shares(
+        context,
+        _student_arm(context),
+        whole[0].steps,
+        lambda arm: [
+            train_one(context, arm, base, seed, rates["student"]["lr"])
+            for base, seed in zip(before, seeds, strict=True)
+        ],
+    )
     details = {
         "models": models,
+        "shares": shares,
         "rates": rates,
-        "training": training_summary(results["student"][0]),
-        "pairs": [result.pairs for result in results["student"]],
+        "training": training_summary(whole[0]),
+        "pairs": [result.pairs for result in whole],
         "curves": {name: list(found[0].curve) for name, found in results.items()},
     }
-    trained = [context.directory.model(ref) for name in models for ref in models[name]]
+    every = [*models.values(), *(share["models"] for share in shares.values())]
+    trained = [context.directory.model(ref) for refs in every for ref in refs]
     return Outcome(digest([rates, list(models), _weights(trained)]), {}, details)
 
 

@@ -85,3 +85,35 @@ def test_nothing_measured_is_said() -> None:
     found = verdict({"training": {"steps": 1}, "metrics": None})
     assert found["say"] == "more_data"
     assert "data.gold" in found["because"]
+
+
+CURVE = {"because": "The last doubling changed accuracy by +0.001.", "worth": "no"}
+
+
+def test_a_flat_curve_does_not_send_for_more_data() -> None:
+    """A student that trails ships where the intervals overlap, else it was not worth it so."""
+    near = {**report(teacher=0.95, student=0.91, student_before=0.2), "learning_curve": CURVE}
+    far = {**report(teacher=0.95, student=0.8, student_before=0.2), "learning_curve": CURVE}
+    assert verdict(near)["say"] == "ship"
+    assert verdict(far)["say"] == "not_worth_it"
+    assert verdict({**far, "learning_curve": {**CURVE, "worth": "yes"}})["say"] == "more_data"
+    assert verdict(far)["numbers"] == [f"Learning curve: {CURVE['because']}"]
+
+
+def test_wrong_labels_come_before_more_rows() -> None:
+    """A student that trails on labels of which many look wrong is sent to fix them."""
+    found = report(teacher=0.95, student=0.8, student_before=0.2)
+    found["label_quality"] = {"suspected": figure(0.15)}
+    assert verdict(found)["say"] == "fix_labels"
+    found["label_quality"] = {"suspected": figure(0.05)}
+    assert verdict(found)["say"] == "more_data"
+
+
+def test_prompting_that_keeps_up_makes_training_not_worth_it() -> None:
+    """A prompted model as good as the student counts, unless it is known to cost more."""
+    found = report(teacher=0.95, student=0.94, student_before=0.2, few_shot_4=0.93)
+    assert verdict(found)["say"] == "not_worth_it"
+    assert "few_shot_4" in verdict(found)["because"]
+    for system, cost in (("few_shot_4", 2.0), ("student", 0.1)):
+        found["metrics"][system]["cost_per_1000"] = figure(cost)
+    assert verdict(found)["say"] == "ship"

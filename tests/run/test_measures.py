@@ -14,7 +14,11 @@ def measured(tmp_path_factory, project):
     """The report of a run that measures everything, and its folder."""
     folder = tmp_path_factory.mktemp("measured")
     recipe = project.write_project(folder, student=True)
-    project.change(recipe, "compare: [hard_labels]", "forgetting: true")
+    project.change(
+        recipe, "compare: [hard_labels]", "forgetting: true, learning_curve: [0.25, 0.5, 1]"
+    )
+    project.change(recipe, "tokenizer: {bpe: 300}", "tokenizer: {bpe: 300}\n  price: {gpu_hour: 2}")
+    project.change(recipe, '"script"', '"price": {"input": 2.0, "output": 8.0}, "script"')
     project.change(recipe, "steps: 60", "steps: 40")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -36,6 +40,37 @@ def test_forgetting_is_measured_before_and_after(measured):
     assert "What it forgot" in (folder / "runs/tiny/report.html").read_text()
 
 
+def test_students_of_shares_make_a_curve(measured):
+    """Nested shares, as many steps each, one point per share, and an answer with its price."""
+    report, folder = measured
+    curve = report["learning_curve"]
+    whole = curve["points"][-1]
+    assert [point["share"] for point in curve["points"]] == [0.25, 0.5, 1.0]
+    assert curve["metric"] == "accuracy"
+    assert whole["figures"]["accuracy"] == report["metrics"]["student"]["accuracy"]
+    assert curve["worth"] in ("yes", "no", "unclear")
+    assert f"Learning curve: {curve['because']}" in report["verdict"]["numbers"]
+    train = folder / "runs/tiny/stages/06-train"
+    quarter, half = (
+        {json.loads(line)["id"] for line in (train / f"share-{share}.jsonl").open()}
+        for share in ("0.25", "0.5")
+    )
+    assert quarter < half
+    assert len(list(train.glob("share-*/*/result.json"))) == 2
+
+
+def test_the_price_of_the_student_rests_on_its_measured_speed(measured):
+    """With the price of an hour, 1,000 rows cost what the measured speed makes of it."""
+    report, folder = measured
+    money = report["economics"]
+    speed = report["metrics"]["student"]["rows_per_s"]["value"]
+    assert money["student_per_1000"] == pytest.approx(1000 / speed / 3600 * 2)
+    assert money["rests_on"]["price"] == {"gpu_hour": 2.0}
+    assert money["teacher_per_1000"] > 0
+    assert money["break_even_rows"] is not None
+    assert "Quality against cost" in (folder / "runs/tiny/report.html").read_text()
+
+
 def test_compare_lists_forgetting(measured, project, monkeypatch):
     """Every run's before and after stand in the JSON and in the text."""
     report, folder = measured
@@ -49,6 +84,8 @@ def test_compare_lists_forgetting(measured, project, monkeypatch):
     ("given", "key", "found"),
     [
         ("{text: nowhere.jsonl}", "evaluate.forgetting.text", "no file"),
+        ("true, learning_curve: [1.5]", "evaluate.learning_curve", "1.5 is no share"),
+        ("true, learning_curve: [1]", "evaluate.learning_curve", "one share"),
         ("{task_folder: .}", "evaluate.forgetting.task_folder", "no task"),
     ],
 )
