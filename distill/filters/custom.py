@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from distill.errors import RunError
+from distill.filters.answers import read_answer
 from distill.filters.asking import ask_all
 from distill.filters.filter import Context
-from distill.filters.user_code import load_function, read_answer
 from distill.recipe.filtering import CustomFilter
 from distill.rows.row import Row, Verdict
 from teachers.errors import BudgetReached, TeacherError
@@ -23,7 +23,7 @@ class Custom:
 
     def __init__(self, spec: CustomFilter, context: Context) -> None:
         self.needs: Sequence[str] = ()
-        self._function = load_function(spec.python, context)
+        self._function = context.function(spec.python)
         self._name, self._min, self._listen = spec.python, spec.min, context.listen
         self._ask = _asker(spec, context) if spec.ask else None
 

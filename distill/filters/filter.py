@@ -1,6 +1,6 @@
 """What a filter is, what it is given, and the few questions that every filter asks of a row."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 from distill.errors import Problem, RecipeError
 from distill.progress import Listener, silent
 from distill.recipe.files import locate, text_of
+from distill.recipe.functions import find_function
 from distill.recipe.schema import Recipe
 from distill.recipe.task import Task
 from distill.rows.row import Row, Verdict, canonical_json
@@ -62,6 +63,16 @@ class Context:
     def text(self, ref: str) -> str:
         """Returns an option's text: itself, or the content of the file that it names."""
         return text_of(self.recipe, ref) if self.recipe else ref
+
+    def function(self, ref: str) -> Callable[..., Any]:
+        """Returns the user's function that an option names.
+
+        Raises: RecipeError where it cannot be loaded.
+        """
+        folder = Path(self.file).parent if self.file else Path()
+        return find_function(
+            ref, folder, lambda found, allowed: self.refuse(found, allowed=allowed)
+        )
 
     def model(self, ref: str) -> str:
         """Returns the folder of a model where there is one, else the reference (a hub id)."""

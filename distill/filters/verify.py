@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from distill.filters.answers import read_answer
 from distill.filters.filter import Context, text_of_value
-from distill.filters.user_code import load_function, read_answer
 from distill.measure.duplicates import normalise
 from distill.recipe.filtering import VerifyFilter
 from distill.rows.row import Row, Verdict
@@ -41,7 +41,7 @@ class Verify:
             self._regex = re.compile(spec.regex) if spec.regex else None
         except re.error as error:
             raise context.refuse(f"regex: not a regular expression: {error}") from error
-        self._function = load_function(spec.python, context) if spec.python else None
+        self._function = context.function(spec.python) if spec.python else None
         own = () if self._function and not (spec.number or spec.regex or spec.with_) else (field,)
         self.needs: Sequence[str] = (*own, *((spec.with_,) if spec.with_ else ()))
 

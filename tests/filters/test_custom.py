@@ -63,7 +63,7 @@ def test_a_function_may_ask_a_teacher(found, teachers):
 
 def test_code_that_cannot_be_loaded(found, tmp_path):
     """The message says where and why."""
-    with pytest.raises(RecipeError, match="cannot load nowhere"):
+    with pytest.raises(RecipeError, match=r"no module .nowhere"):
         found("x", place="nowhere")
     (tmp_path / "bad.py").write_text("1 / 0")
     with pytest.raises(RecipeError, match="ZeroDivisionError"):
