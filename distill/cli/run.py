@@ -62,9 +62,9 @@ def generate(
 ) -> None:
     """Make the dataset only: generate, filter, split."""
     if push is not None:
-        from distill.run.push import require_hub
+        from distill.run.push import check_push
 
-        require_hub()
+        check_push(push)
     _walk(
         context.obj, recipe, overrides, run_dir, "split", yes, retry_failed=retry_failed, push=push
     )
@@ -121,7 +121,7 @@ def export(
 ) -> None:
     """Write the student as a folder to ship, after doing what is missing or stale before it."""
     if push is not None:
-        from distill.export.push import check_push
+        from distill.run.push import check_push
 
         check_push(push)  # not after days of training
     _walk(context.obj, recipe, overrides, run_dir, "export", yes, push=push)
@@ -166,13 +166,11 @@ def _walk(
 
 
 def _push(folder: Path, repo: str, until: str | None) -> dict[str, str]:
+    from distill.run.push import push
+
     if until == "split":
-        from distill.run.push import push_dataset
-
-        return {"pushed": push_dataset(folder / "dataset", repo)}
-    from distill.export.push import push_folder
-
-    return {"pushed": push_folder(folder / "student", repo)}
+        return {"pushed": push(folder / "dataset", repo, "dataset")}
+    return {"pushed": push(folder / "student", repo, "model")}
 
 
 def _ask_about_cost(recipe: Any, folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from distill.errors import PrerequisiteError, RunError, UsageError
-from distill.export.push import push_folder
+from distill.run.push import push
 
 
 class Hub:
@@ -90,7 +90,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_student_is_uploaded_privately(hub: Hub, folder: Path) -> None:
     """The repository is made private, every file is in one commit, and the address comes back."""
-    address = push_folder(folder, "student")
+    address = push(folder, "student", "model")
     assert hub.made["name"] == "student"
     assert hub.made.get("private") is True or hub.made.get("visibility") == "private"
     assert sorted(hub.files) == ["README.md", "config.json"]
@@ -102,7 +102,7 @@ def test_a_key_that_may_not_write_is_named(hub: Hub, folder: Path, status: int) 
     """Exit 3 with the line to type."""
     hub.status = status
     with pytest.raises(PrerequisiteError, match="hf auth login"):
-        push_folder(folder, "someone/student")
+        push(folder, "someone/student", "model")
 
 
 def test_a_hub_that_cannot_be_reached(
@@ -113,9 +113,9 @@ def test_a_hub_that_cannot_be_reached(
 
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(RunError, match="cannot be reached"):
-        push_folder(folder, "someone/student")
+        push(folder, "someone/student", "model")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(RunError, match="student is whole in its folder"):
-        push_folder(folder, "someone/student")
+    with pytest.raises(RunError, match="whole in its folder"):
+        push(folder, "someone/student", "model")
     with pytest.raises(UsageError, match="no repository"):
-        push_folder(folder, "a b/c")
+        push(folder, "a b/c", "model")
