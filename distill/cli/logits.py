@@ -6,7 +6,7 @@ import typer
 
 from distill.cli.output import Output
 from distill.cli.recipe import RecipeArg, SetOption
-from distill.cli.run import RunDirOption, YesOption
+from distill.cli.run import RunDirOption, YesOption, prepared
 
 CacheArg = Annotated[
     str, typer.Argument(metavar="CACHE", help="A cache's folder, a run's folder, or a run's name.")
@@ -37,8 +37,9 @@ def capture(
     from distill.run.logits import capture_signals
 
     output: Output = context.obj
+    loaded, folder = prepared(recipe, overrides, run_dir, yes)
     with output.progress() as listen:
-        found = capture_signals(recipe, overrides or (), run_dir, listen)
+        found = capture_signals(loaded, folder, listen)
     loss = "" if found["loss"] is None else f", teacher loss {found['loss']:.4g} nats per token"
     text = (
         f"{found['rows']} rows ({found['stored']} were there), {found['positions']} positions, "

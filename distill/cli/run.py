@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from distill.cli.output import Output
 from distill.cli.recipe import RecipeArg, SetOption
 from distill.errors import Problem, UsageError
+
+if TYPE_CHECKING:
+    from distill.recipe.schema import Recipe
 
 RunDirOption = Annotated[
     str | None,
@@ -140,14 +143,9 @@ def _walk(
     retry_failed: bool = False,
     push: str | None = None,
 ) -> None:
-    from distill.recipe.load import load_recipe
-    from distill.run.directory import RUNS
     from distill.run.walk import run_recipe
 
-    recipe = load_recipe(ref, overrides or ())
-    folder = Path(run_dir) if run_dir else Path(RUNS) / recipe.name
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        _ask_about_cost(recipe, folder)
+    recipe, folder = prepared(ref, overrides, run_dir, yes)
     with output.progress() as listen:
         report = run_recipe(
             recipe,
@@ -163,6 +161,20 @@ def _walk(
     output.result(
         {"run_dir": str(folder), **pushed, **report}, _closing_words(report, folder) + words
     )
+
+
+def prepared(
+    ref: str, overrides: list[str] | None, run_dir: str | None, yes: bool
+) -> tuple["Recipe", Path]:
+    """The recipe and where its run lives, after the question about the cost on a terminal."""
+    from distill.recipe.load import load_recipe
+    from distill.run.directory import RUNS
+
+    recipe = load_recipe(ref, overrides or ())
+    folder = Path(run_dir) if run_dir else Path(RUNS) / recipe.name
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        _ask_about_cost(recipe, folder)
+    return recipe, folder
 
 
 def _push(folder: Path, repo: str, until: str | None) -> dict[str, str]:

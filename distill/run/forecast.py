@@ -23,10 +23,8 @@ from distill.recipe.student import Student
 from distill.recipe.training import Train
 from distill.run.local_models import signal_teacher
 from distill.run.packages import local_or_hub
+from distill.train.defaults import rows_at_once
 from teachers.config import LocalTeacher
-
-MICRO_BATCH, CPU_MICRO_BATCH = 8, 64
-"""Rows of one forward pass where the recipe names none: as in distill.train.defaults."""
 
 
 def model_shape(recipe: Recipe, model: str) -> Shape | None:
@@ -99,7 +97,6 @@ def setting_of(recipe: Recipe, *, processes: int, gpu: bool) -> Setting:
         stage = next((one for one in STAGES if one == named), "zero0")
     lora = student.lora if student else None
     share = max(1, train.batch // processes)
-    limit = MICRO_BATCH if gpu else CPU_MICRO_BATCH
     targets = lora.target_modules if lora else "all-linear"
     method = student.method if student and student.method in ("lora", "qlora") else "full"
     return Setting(
@@ -108,8 +105,7 @@ def setting_of(recipe: Recipe, *, processes: int, gpu: bool) -> Setting:
         targets=targets if isinstance(targets, str) else tuple(targets),
         stage=stage,
         devices=processes,
-        rows=train.micro_batch
-        or next(n for n in range(min(share, limit), 0, -1) if share % n == 0),
+        rows=train.micro_batch or rows_at_once(share, cpu=not gpu),
         length=train.max_length,
         checkpointing=bool(train.trainer.get("gradient_checkpointing")),
         signal=train.signal.kind,

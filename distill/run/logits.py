@@ -1,12 +1,11 @@
 """What `distill logits` does: capture a recipe's signals, audit the cache of a run or a folder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from distill.errors import DistillError, Problem, RecipeError, UsageError
 from distill.progress import Listener
-from distill.recipe.load import load_recipe
+from distill.recipe.schema import Recipe
 from distill.recipe.signal_source import sparse_signal
 from distill.run.directory import RUNS, RunDirectory
 from distill.run.signals_step import FOLDER
@@ -17,14 +16,11 @@ REMOTE = "the teacher is remote; its scores are not asked for again"
 ALIGNED = "the teacher's own tokens are others than those of the cache"
 
 
-def capture_signals(
-    ref: str, overrides: Sequence[str], run_dir: str | None, listen: Listener
-) -> dict[str, Any]:
-    """Runs a recipe up to its signals; what the cache holds now.
+def capture_signals(recipe: Recipe, folder: Path, listen: Listener) -> dict[str, Any]:
+    """Runs a recipe up to its signals, in the run's folder; what the cache holds now.
 
     Raises: DistillError; RecipeError where the recipe's signal is none that is captured.
     """
-    recipe = load_recipe(ref, overrides)
     if sparse_signal(recipe) is None:
         kind = recipe.train.signal.kind if recipe.train else "none"
         problem = Problem(
@@ -35,7 +31,6 @@ def capture_signals(
             fix="Set train.signal, for example {kind: topk, from: TEACHER}.",
         )
         raise RecipeError(str(problem), [problem])
-    folder = Path(run_dir) if run_dir else Path(RUNS) / recipe.name
     run_recipe(recipe, run_dir=folder, until="signals", listen=listen)
     done = RunDirectory(folder).done("signals")
     assert done is not None

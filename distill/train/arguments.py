@@ -63,14 +63,13 @@ def shape_of(train: Train, *, rows: int, processes: int, cpu: bool) -> Shape:
             fix="Make train.batch a multiple of train.processes.",
         )
     share = train.batch // processes
-    limit = defaults.CPU_MICRO_BATCH if cpu else defaults.MICRO_BATCH
-    micro = train.micro_batch or _largest_divisor(share, limit)
+    micro = train.micro_batch or defaults.rows_at_once(share, cpu=cpu)
     if share % micro:
         raise _wrong(
             "micro_batch",
             f"{micro} does not divide the {share} rows of one process "
             f"(batch {train.batch}, {processes} processes)",
-            fix=f"For example train.micro_batch: {_largest_divisor(share, micro)}.",
+            fix=f"For example train.micro_batch: {defaults.largest_divisor(share, micro)}.",
         )
     epochs = train.epochs or defaults.EPOCHS
     own = train.batch * (1 - sum(blend.share for blend in train.mix))
@@ -194,10 +193,6 @@ def _key_problem(key: str, known: set[str]) -> Problem:
         return Problem(key=where, found="is not set here", fix=f"{OWNED[key]}.")
     found = f"not a key of TrainingArguments: {key!r}"
     return Problem(key=where, found=found, fix=did_you_mean(key, known - OWNED.keys()))
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    return next(size for size in range(min(number, limit), 0, -1) if number % size == 0)
 
 
 def _wrong(key: str, found: str, fix: str | None = None) -> RecipeError:

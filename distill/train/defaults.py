@@ -65,6 +65,23 @@ EPOCHS = 3.0
 MICRO_BATCH = 8
 CPU_MICRO_BATCH = 64
 """Models that train on a CPU are tiny: a pass costs more than its rows do."""
+
+
+def rows_at_once(rows: int, *, cpu: bool) -> int:
+    """Rows of one forward pass where a recipe names none: the most that divide a process's share.
+
+    Args:
+        rows: Of one optimiser step and process.
+        cpu: Whether there is no GPU.
+    """
+    return largest_divisor(rows, CPU_MICRO_BATCH if cpu else MICRO_BATCH)
+
+
+def largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor that is no larger than `limit`."""
+    return next(size for size in range(min(number, limit), 0, -1) if number % size == 0)
+
+
 CHECKPOINTS = 5
 EARLY_STOP_LOOKS = 20
 """How often val is measured over a training that may stop early."""
