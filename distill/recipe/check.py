@@ -21,6 +21,7 @@ from distill.recipe.check_measures import check_measures
 from distill.recipe.check_strategy import check_balance, check_probe, check_strategy
 from distill.recipe.check_teachers import check_teachers
 from distill.recipe.check_training import check_evaluate, check_train
+from distill.recipe.check_trust import note_trust
 from distill.recipe.expand import expand
 from distill.recipe.findings import Findings, check_schema
 from distill.recipe.given import with_given_rows
@@ -69,6 +70,7 @@ def check(
     check_classifier(recipe, findings)
     check_evaluate(recipe, findings)
     check_measures(recipe, findings)
+    note_trust(recipe, findings)
     return CheckReport(findings.in_order(), findings.notes, findings.missing_keys)
 
 
