@@ -198,6 +198,13 @@ def _numbers(report: Mapping[str, Any]) -> Iterator[str]:
         )
     if lost := list(forgotten(report.get("forgetting"))):
         yield f"Forgotten: {'; '.join(lost)}."
+    if (report.get("collapse") or {}).get("collapsed"):
+        yield f"Collapse: {report['collapse']['because']}"
+    if (best := (report.get("cascade") or {}).get("best")) is not None and best["handed"] < 1:
+        yield (
+            f"Cascade: as right as the teacher alone ({best['agreement']['value']:.3f}) with "
+            f"{best['handed']:.0%} of the rows handed to it."
+        )
     if (money := economics_sentence(report.get("economics"))) is not None:
         yield f"Price: {money}"
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from distill.report import figures, plots
-from distill.report.measured import forgetting_lines
-from distill.report.measured_plots import cost_plot, curve_plot
+from distill.report import figures, measured, plots
+from distill.report.measured_plots import cascade_plot, cost_plot, curve_plot
 from distill.report.page import (
     environment,
     json_block,
@@ -69,7 +68,7 @@ def render(
             sets=_other_sets(report),
             teachers=_by_teacher(report.get("cost")),
             samples=_samples(report, samples),
-            forgetting=forgetting_lines(report.get("forgetting")),
+            **_measured(report),
             notes=notes,
             recipe=recipe,
             versions=versions or {},
@@ -84,6 +83,19 @@ def render(
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
+def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured beside the table."""
+    collapse = report.get("collapse")
+    return {
+        "forgetting": measured.forgetting_lines(report.get("forgetting")),
+        "failures": measured.failure_lines(report.get("failure_modes")),
+        "variety": measured.variety_lines(collapse),
+        "variety_columns": measured.VARIETY_COLUMNS[collapse["kind"]] if collapse else (),
+        "formats": measured.format_lines(report.get("format")),
+        "cascade": measured.cascade_lines(report.get("cascade")),
+    }
+
+
 def _plots(
     report: Mapping[str, Any], curves: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> dict[str, str]:
@@ -94,6 +106,7 @@ def _plots(
     for metric in plots.plotted_metrics(metrics, most=1):
         drawn["cost"] = cost_plot(metrics, metric)
     drawn["curve"] = curve_plot(report.get("learning_curve"))
+    drawn["cascade"] = cascade_plot(report.get("cascade"))
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 

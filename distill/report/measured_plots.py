@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from distill.report.figures import system_order, title, write_value
-from distill.report.plots import ARM, GRID, INK, STUDENT, finished, spread_of, system_colour
+from distill.report.plots import ARM, GRID, INK, LOST, STUDENT, finished, spread_of, system_colour
 
 
 def cost_plot(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> str | None:
@@ -94,6 +94,41 @@ def curve_plot(curve: Mapping[str, Any] | None) -> str | None:
     )
     figure.update_layout(showlegend=False)
     return finished(figure, 320)
+
+
+def cascade_plot(part: Mapping[str, Any] | None) -> str | None:
+    """How often a cascade is right over the share that it hands on; None where people decide."""
+    import plotly.graph_objects as go
+
+    if not part or part["to"] == "people":
+        return None
+    points = part["points"]
+    figures = [point["agreement"] for point in points]
+    spreads = [spread_of(figure) for figure in figures]
+    figure = go.Figure(
+        go.Scatter(
+            x=[point["handed"] for point in points],
+            y=[found["value"] for found in figures],
+            mode="lines+markers",
+            line={"color": STUDENT, "width": 2},
+            marker={
+                "size": [12 if point == part["best"] else 7 for point in points],
+                "color": [LOST if point == part["best"] else STUDENT for point in points],
+            },
+            error_y={"type": "data", "symmetric": False, "array": [up for _, up in spreads],
+                     "arrayminus": [down for down, _ in spreads], "color": INK,
+                     "thickness": 1.2, "width": 3},
+            hovertemplate="%{x:.0%} handed on: %{y:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(
+        title_text="share handed to the teacher", tickformat=".0%", gridcolor=GRID, zeroline=False
+    )
+    figure.update_yaxes(
+        title_text="right", gridcolor=GRID, zeroline=False, automargin=True, ticksuffix=" "
+    )
+    figure.update_layout(showlegend=False)
+    return finished(figure, 300)
 
 
 def _both(figures: Mapping[str, Any], metric: str) -> bool:

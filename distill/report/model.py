@@ -165,6 +165,44 @@ class LabelQuality(_Part):
     """The most suspicious: {id, given, suggested, score}."""
 
 
+class Collapse(_Part):
+    """Whether the student's answers have collapsed onto a few forms."""
+
+    kind: Literal["texts", "labels"]
+    systems: dict[str, Any]
+    """gold, teacher, student ... -> distinct {"1", "2", "3"}, self_similarity F, nearest F; or
+    entropy (bits), commonest {label, share}, counts."""
+    collapsed: bool | None
+    because: str
+
+
+class FailureModes(_Part):
+    """Where the student goes wrong: clusters of like inputs, the largest first."""
+
+    n: int
+    wrong: int
+    error_rate: KnownFigure | UnknownFigure
+    clusters: list[dict[str, Any]]
+    """{name, terms, count, error_rate F, expected, confused, slices, ids, examples}."""
+    by_label: dict[str, Any] | None
+    by_slice: dict[str, Any]
+    file: str
+    """The wrong rows with their cluster, below the run; `distill review export` takes it."""
+
+
+class Cascade(_Part):
+    """The student first, the teacher (or people) where it is not sure, from recorded answers."""
+
+    to: Literal["teacher", "people"]
+    n: int
+    small: KnownFigure | UnknownFigure
+    teacher: KnownFigure | UnknownFigure | None
+    points: list[dict[str, Any]]
+    """{threshold, handed, agreement F, kept_accuracy F, cost_per_1000}."""
+    best: dict[str, Any] | None
+    """Hands on least of those that are right as often as the teacher alone."""
+
+
 class Economics(_Part):
     """What the student saves, and after how many rows it has paid for itself."""
 
@@ -216,6 +254,11 @@ class Report(_Part):
     learning_curve: LearningCurve | None = None
     label_quality: LabelQuality | None = None
     economics: Economics | None = None
+    format: Figures | None = None
+    """SYSTEM -> the share of its outputs that validate."""
+    collapse: Collapse | None = None
+    failure_modes: FailureModes | None = None
+    cascade: Cascade | None = None
     verdict: VerdictPart | None
 
 
@@ -237,6 +280,7 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "learning_curve": None,
         "label_quality": None,
         "economics": None,
+        **dict.fromkeys(("format", "collapse", "failure_modes", "cascade")),
         "verdict": None,
     }
 

@@ -6,12 +6,18 @@ from typing import Any
 
 from distill.evaluate.stage import SystemResult
 from distill.measure.intervals import Figure
+from distill.run.answer_form import measure_collapse, measure_format
+from distill.run.cascade import measure_cascade
 from distill.run.context import Context
+from distill.run.failures import measure_failures
 from distill.run.forgetting import measure_forgetting
 from distill.run.label_quality import label_quality
 from distill.run.learning_curve import measure_curve
 
-PARTS = ("forgetting", "learning_curve", "label_quality")
+PARTS = (
+    "forgetting", "learning_curve", "label_quality", "format", "collapse", "failure_modes",
+    "cascade",
+)  # fmt: skip
 """Keys of report.json."""
 
 
@@ -34,6 +40,18 @@ def further_parts(context: Context, lead: Lead | None) -> dict[str, Any]:
         "forgetting": measure_forgetting(context),
         "learning_curve": _curve(context, lead),
         "label_quality": label_quality(context),
+        "failure_modes": measure_failures(context),
+        **_of_answers(context, lead),
+    }
+
+
+def _of_answers(context: Context, lead: Lead | None) -> dict[str, Any]:
+    if lead is None:
+        return dict.fromkeys(("format", "collapse", "cascade"))
+    return {
+        "format": measure_format(context.recipe, lead.results),
+        "collapse": measure_collapse(context.recipe, lead.results, lead.expected),
+        "cascade": measure_cascade(context.recipe, lead.results, lead.figures, lead.expected),
     }
 
 

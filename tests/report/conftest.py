@@ -36,6 +36,14 @@ def before_after(metric: str, before: float, after: float, lower: bool) -> dict[
                            "high": after - before + 0.02, "n": 60}, "worse": lower}  # fmt: skip
 
 
+def cascade() -> dict[str, Any]:
+    points = [{"threshold": at / 10, "handed": at / 10, "agreement": plain(0.81 + at * 0.014),
+               "kept_accuracy": plain(0.81 + at * 0.018), "cost_per_1000": 0.02 + at * 0.19}
+              for at in range(11)]  # fmt: skip
+    return {"to": "teacher", "n": 600, "small": plain(0.81), "teacher": plain(0.94),
+            "points": points, "best": points[7]}  # fmt: skip
+
+
 @pytest.fixture
 def report() -> dict[str, Any]:
     """Every part has run."""
@@ -107,6 +115,23 @@ def report() -> dict[str, Any]:
             "why": None, "rests_on": {"price": {"gpu_hour": 2.0}, "rows_per_s": 812.4,
                                       "tokens_per_s": 33877.0},
         },
+        "format": {"student": plain(0.97), "teacher": plain(0.99)},
+        "collapse": {
+            "kind": "labels", "collapsed": False, "because": "The student gives bug to 31 %.",
+            "systems": {name: {"n": 600, "entropy": 1.9, "counts": {"bug": 186},
+                               "commonest": {"label": "bug", "share": 0.31}}
+                        for name in ("gold", "student")},
+        },
+        "failure_modes": {
+            "n": 600, "wrong": 116, "error_rate": plain(0.193), "by_label": None, "by_slice": {},
+            "file": "stages/07-evaluate/failures.jsonl",
+            "clusters": [{"name": "refund, invoice: billing taken for bug", "terms": ["refund"],
+                          "count": 40, "error_rate": plain(0.4, 100), "confused": None,
+                          "expected": {"billing": 40}, "slices": {}, "ids": [],
+                          "examples": [{"id": "f1", "input": "<script>alert(3)</script>",
+                                        "expected": "billing", "answered": None}]}],
+        },
+        "cascade": cascade(),
         "verdict": {
             "say": "more_data",
             "because": "The student (accuracy 0.807, interval 0.777 to 0.837) trails the teacher "

@@ -141,7 +141,10 @@ def test_everything_is_on_the_page(report: dict[str, Any]) -> None:
     ):  # fmt: skip
         assert words in page.words
     plots = {attrs["data-plot"] for attrs, _ in page.scripts if "data-plot" in attrs}
-    assert plots == {"plot-rows", "plot-loss", "plot-metric-accuracy", "plot-metric-macro_f1"}
+    assert plots == {
+        "plot-rows", "plot-loss", "plot-metric-accuracy", "plot-metric-macro_f1", "plot-curve",
+        "plot-cascade",
+    }  # fmt: skip
 
 
 def test_an_object_is_right_however_it_is_written(report: dict[str, Any]) -> None:

@@ -71,6 +71,42 @@ def test_the_price_of_the_student_rests_on_its_measured_speed(measured):
     assert "Quality against cost" in (folder / "runs/tiny/report.html").read_text()
 
 
+def test_failures_are_clustered_and_written(measured, project, monkeypatch, tmp_path):
+    """The clusters hold every wrong row; the file of them can go to reviewers as it is."""
+    report, folder = measured
+    part = report["failure_modes"]
+    assert part["wrong"] == sum(cluster["count"] for cluster in part["clusters"])
+    assert set(part["by_label"]) == {"billing", "bug", "other"}
+    path = folder / "runs/tiny" / part["file"]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(lines) == part["wrong"]
+    assert {"id", "text", "label", "set", "answered", "cluster", "cluster_name"} <= set(lines[0])
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "failures.jsonl"
+    copy.write_bytes(path.read_bytes())
+    said = project.command("review", "export", copy, "--to", "pack.csv", "--output", "label")
+    assert said.code == 0, said.err
+    assert (tmp_path / "pack.csv").is_file()
+
+
+def test_answers_are_looked_at(measured):
+    """Variety, form and the cascade of student and teacher stand in report and page."""
+    report, folder = measured
+    assert report["collapse"]["kind"] == "labels"
+    assert {"gold", "student", "teacher"} <= set(report["collapse"]["systems"])
+    assert report["format"]["teacher"]["value"] == 1.0
+    cascade = report["cascade"]
+    assert cascade["to"] == "teacher"
+    first, last = cascade["points"][0], cascade["points"][-1]
+    assert (first["handed"], last["handed"]) == (0.0, 1.0)
+    assert first["agreement"]["value"] == report["metrics"]["student"]["accuracy"]["value"]
+    assert last["agreement"]["value"] == report["metrics"]["teacher"]["accuracy"]["value"]
+    assert last["cost_per_1000"] > first["cost_per_1000"]
+    page = (folder / "runs/tiny/report.html").read_text()
+    for title in ("How it fails", "What its answers look like", "Student first"):
+        assert title in page
+
+
 def test_compare_lists_forgetting(measured, project, monkeypatch):
     """Every run's before and after stand in the JSON and in the text."""
     report, folder = measured
