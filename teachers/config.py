@@ -68,6 +68,10 @@ class OpenAITeacher(_Teacher):
     """Seconds from sending a request to the end of its answer; our own queue does not count."""
     params: dict[str, Any] = {}
     """Merged verbatim into the request body."""
+    constrained: bool = True
+    """Have the server hold answers to choices and schemas while it writes, where it can. False lets
+    it write freely, as a model that reasons before it answers may need; answers are checked anyway.
+    """
     mode: Literal["online", "batch", "auto"] = "online"
     """batch: the Batch API, at half the price and within a day; auto: it for large rounds."""
     batch_tokens: int | None = Field(default=None, ge=1)

@@ -18,6 +18,7 @@ KEY_FORMAT = 1
 INCLUDED: frozenset[str] = frozenset({
     "kind", "model", "revision", "recipe", "identity", "chat", "system",
     "temperature", "top_p", "max_tokens", "stop", "params", "logprobs",
+    "constrained",                                                  # what may be said, not how
     "dtype", "quantize",                                            # local: other numbers
     "script", "choices", "wrong", "refuse", "malformed",            # scripted: its rules
     "factory", "options",                                           # custom: its code and options
@@ -70,6 +71,10 @@ class Keys:
         # The effective values stand beside them: an ask may override them.
         settings.pop("max_tokens", None)
         settings.pop("logprobs", None)
+        # What is allowed stands in the ask. Which words hold a server to it is no part of the key,
+        # so an answer that was checked here serves whatever server is asked next.
+        if settings.get("constrained") is True:
+            del settings["constrained"]
         self._settings = _json(settings)
 
     def key(self, ask: Ask, attempt: int = 0) -> str:

@@ -5,26 +5,31 @@ Retries are the gateway's: a 429 has to reach it. What a model refuses by name (
 is told.
 """
 
+import asyncio
 import json
 import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from teachers.config import OpenAITeacher
+from teachers.constraints import FIELDS, choice_fields, dialect_of
 from teachers.credentials import credentials, is_openai, urls_of
 from teachers.endpoints import Endpoint, Endpoints
 from teachers.errors import TeacherError
-from teachers.openai_body import Wants, check_params, read_answer, request_body
+from teachers.openai_body import Wants, check_params, read_answer, request_body, written
 from teachers.openai_http import Connections, Reply
 from teachers.protocol import Answer, Ask
 from teachers.rate_headers import Left, read_left
 
 MODELS_S = 5.0
-_DROPPABLE = ("temperature", "top_p", "response_format")
+_DROPPABLE = ("temperature", "top_p", "response_format", *sorted(FIELDS))
 _UNSUPPORTED = re.compile(
-    r"unsupported|(not|n't|isn't) support|not allowed|unavailable|deprecated|only the default", re.I
+    r"unsupported|(not|n't|isn't) support|not (allowed|permitted)|unavailable|deprecated|"
+    r"only the default|un(known|recognized)",
+    re.I,
 )
 
 
@@ -46,6 +51,8 @@ class OpenAIAdapter:
         self._endpoints = Endpoints([Connections(url, one) for url, one in held])
         own = all(is_openai(url) for url, _ in held)
         self._wants = Wants(openai=own)
+        self._listing: asyncio.Task[list[Any]] | None = None
+        self._looked = own or not config.constrained
         self.tell: Callable[[str], None] = _unheard
         """Hears what a user should know of this teacher; set by the gateway."""
         self.told: Callable[[Left], None] = _unheard
@@ -66,6 +73,8 @@ class OpenAIAdapter:
 
         Raises: TeacherError.
         """
+        if ask.choices is not None and not self._looked:
+            await self._look()
         while True:
             wants = self._wants
             try:
@@ -76,6 +85,8 @@ class OpenAIAdapter:
                 continue
             if (left := read_left(reply.headers)) is not None:
                 self.told(left)
+            if ask.choices is not None and wants.choices is not None:
+                self._notice_choice(wants, ask.choices, written(self._config, reply.body))
             answer = read_answer(self._config, ask, reply.body)
             self.notice(ask, answer)
             return answer
@@ -92,13 +103,32 @@ class OpenAIAdapter:
         """
         if self._wants.openai:
             return frozenset()
-        try:
-            reply = await self._endpoints.all[0].connections.get("/models", MODELS_S)
-            models = reply.body["data"]
-            names = [one.get(field) for one in models for field in ("id", "root")]
-        except (TeacherError, KeyError, TypeError, AttributeError):
-            return frozenset()
+        models = [one for one in await self._listed() if isinstance(one, Mapping)]
+        names = [one.get(field) for one in models for field in ("id", "root")]
         return frozenset(name for name in names if isinstance(name, str))
+
+    async def _listed(self) -> list[Any]:
+        """What /models lists, asked once; empty where no address says."""
+        if self._listing is None:
+            self._listing = asyncio.create_task(self._list())
+        return await asyncio.shield(self._listing)
+
+    async def _list(self) -> list[Any]:
+        for endpoint in self._endpoints.all:
+            try:
+                reply = await endpoint.connections.get("/models", MODELS_S)
+            except TeacherError:
+                continue
+            models = reply.body.get("data") if isinstance(reply.body, Mapping) else None
+            return list(models) if isinstance(models, list) else []
+        return []
+
+    async def _look(self) -> None:
+        """Learn what kind of server this is, which decides how it is held to choices."""
+        dialect = dialect_of(await self._listed())
+        if not self._looked:
+            self._looked = True
+            self._wants = replace(self._wants, choices=dialect)
 
     def learn(self, error: TeacherError, sent: Wants) -> bool:
         """Whether this refusal says how to ask instead; then the next body is made that way."""
@@ -119,11 +149,26 @@ class OpenAIAdapter:
     def notice(self, ask: Ask, answer: Answer) -> None:
         """Tell where the server left out what was asked of it."""
         asked = ask.schema is not None and "response_format" not in self._wants.dropped
-        if asked and answer.finish == "stop" and not _is_json(answer.text):
+        if (
+            asked
+            and self._config.constrained
+            and answer.finish == "stop"
+            and not _is_json(answer.text)
+        ):
             self.tell(
                 f"teachers.{self._name}: the server ignores response_format: the JSON that was "
                 "asked for came as free text. Answers are checked here and asked again where they "
                 "do not fit, which costs more"
+            )
+
+    def _notice_choice(self, wants: Wants, choices: tuple[str, ...], text: str) -> None:
+        assert wants.choices is not None
+        sent = choice_fields(wants.choices, choices).keys() - wants.dropped
+        if sent and text.strip() and text.strip() not in choices:
+            self.tell(
+                f"teachers.{self._name}: the server ignores {' and '.join(sorted(sent))}: "
+                "an answer is none of the choices that it was held to. Answers are checked here "
+                "and asked again where they do not fit, which costs more"
             )
 
     async def _send(self, body: Mapping[str, Any]) -> Reply:
@@ -147,7 +192,8 @@ class OpenAIAdapter:
 
 
 def _refuses(field: str, model: str) -> str:
-    instead = "answers are checked here" if field == "response_format" else "its default holds"
+    checked = field == "response_format" or field in FIELDS
+    instead = "answers are checked here" if checked else "its default holds"
     return f"{model} refuses {field}; it is asked without it and {instead}"
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from teachers import effective
 from teachers.choices import match_choice
 from teachers.config import OpenAITeacher
+from teachers.constraints import Dialect, choice_fields
 from teachers.errors import ConfigError, IgnoredError, TeacherError
 from teachers.protocol import Answer, Ask, Finish, TokenLogprob, Usage
 
@@ -37,6 +38,8 @@ class Wants:
     """The name of the token limit, where the model's refusal told it."""
     dropped: frozenset[str] = frozenset()
     """Fields that the model refuses."""
+    choices: Dialect | None = None
+    """How the server is held to choices; None: not at all."""
 
     @property
     def limit_field(self) -> str:
@@ -85,7 +88,9 @@ def request_body(config: OpenAITeacher, ask: Ask, wants: Wants) -> dict[str, Any
             body[name] = value
     if config.stop:
         body["stop"] = config.stop
-    if ask.schema is not None:
+    if ask.choices is not None and wants.choices is not None:
+        body |= choice_fields(wants.choices, ask.choices)
+    if ask.schema is not None and config.constrained:
         described = {"name": "answer", "strict": is_strict(ask.schema), "schema": ask.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": described}
     for name in wants.dropped:
@@ -154,6 +159,16 @@ def read_answer(config: OpenAITeacher, ask: Ask, body: Any) -> Answer:
             answer,
         )
     return _chosen(ask, answer)
+
+
+def written(config: OpenAITeacher, body: Any) -> str:
+    """The text of an answer just as the server wrote it.
+
+    Raises: TeacherError("network") for a body that is no answer.
+    """
+    choice = _first_choice(body)
+    message = choice.get("message") if config.chat else choice
+    return _parts(message, config.chat)[0] if isinstance(message, Mapping) else ""
 
 
 def _chosen(ask: Ask, answer: Answer) -> Answer:

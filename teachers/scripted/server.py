@@ -6,6 +6,8 @@ servers with the same settings behave alike. The field `seed`, where sent, is th
 
 import asyncio
 import hmac
+import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,12 +15,14 @@ from typing import Any
 
 from aiohttp import web
 
+from teachers.choices import match_choice
 from teachers.config import ScriptedTeacher
 from teachers.protocol import Answer, Ask, Message, TokenLogprob
 from teachers.scripted.batches import Batches, BatchFaults
 from teachers.scripted.fine_tuning import JobFaults, Jobs
 from teachers.scripted.rules import draws, raw_answer
 
+_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ERRORS = {429: "rate limit reached, try again later", 500: "the server had an error"}
 
 
@@ -37,6 +41,10 @@ class Faults:
     """With a key, requests without it get 401."""
     echoes_key: bool = False
     """The 401 repeats the key and all headers that came, as some servers do."""
+    owned_by: str = "scripted"
+    """What /models says: how clients tell vLLM ("vllm") and llama.cpp ("llamacpp") apart."""
+    constrains: bool = False
+    """Holds answers to the choices of `structured_outputs` or of a grammar, as those two do."""
     batches: BatchFaults = field(default_factory=BatchFaults)
     jobs: JobFaults = field(default_factory=JobFaults)
 
@@ -69,7 +77,8 @@ class Server:
         return app
 
     async def _models(self, _: web.Request) -> web.Response:
-        model = {"id": self._config.model, "object": "model", "created": 0, "owned_by": "scripted"}
+        owner = self._faults.owned_by
+        model = {"id": self._config.model, "object": "model", "created": 0, "owned_by": owner}
         return web.json_response({"object": "list", "data": [model]})
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -92,6 +101,7 @@ class Server:
         try:
             body = await request.json()
             ask = _ask(body, chat, logprobs=self._faults.logprobs)
+            ask = replace(ask, choices=_held_to(body) if self._faults.constrains else None)
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             return self._refuse(400, "invalid_request_error", f"{type(exc).__name__}: {exc}")
         if self._faults.latency_s:
@@ -111,6 +121,9 @@ class Server:
         answer, outcome = raw_answer(asked, ask)
         if (taught := self._jobs.answer(body.get("model"), ask)) is not None:
             answer = replace(answer, text=taught)
+        if ask.choices and answer.text not in ask.choices:
+            named = match_choice(answer.text, ask.choices)
+            answer = replace(answer, text=named or ask.choices[0])
         self.stats[outcome] += 1
         self.stats["input_tokens"] += answer.usage.input_tokens
         self.stats["output_tokens"] += answer.usage.output_tokens
@@ -169,6 +182,14 @@ def _ask(body: Any, chat: bool, *, logprobs: bool) -> Ask:
         top_logprobs=int(top) if logprobs else 0,
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
     )
+
+
+def _held_to(body: Any) -> tuple[str, ...] | None:
+    """The only answers that the request allows; None where it allows all."""
+    choices = (body.get("structured_outputs") or {}).get("choice")
+    if choices is None and body.get("grammar"):
+        choices = [json.loads(text) for text in _LITERAL.findall(body["grammar"])]
+    return tuple(choices) if choices else None
 
 
 def _messages(body: Mapping[str, Any]) -> tuple[Message, ...]:

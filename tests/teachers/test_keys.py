@@ -33,6 +33,7 @@ CHANGES = [
     (OPENAI, {"stop": ["\n"]}),
     (OPENAI, {"params": {"top_k": 5}}),
     (OPENAI, {"logprobs": 3}),
+    (OPENAI, {"constrained": False}),
     (LOCAL, {"revision": "abc"}),
     (LOCAL, {"dtype": "float32"}),
     (LOCAL, {"quantize": "4bit"}),
