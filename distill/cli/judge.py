@@ -35,6 +35,39 @@ Force = Annotated[
     bool, typer.Option("--force", help="Take a prompt that the weights were not trained with.")
 ]
 
+TeacherOption = Annotated[
+    str | None,
+    typer.Option("--teacher-column", metavar="COL", help="A teacher's verdicts, as a line."),
+]
+SlicesOption = Annotated[
+    str | None, typer.Option("--slices", metavar="A,B", help="Columns to report apart.")
+]
+ToReviewOption = Annotated[
+    Path | None, typer.Option("--to-review", metavar="FILE", help="Write the disagreements here.")
+]
+FailUnderOption = Annotated[
+    list[str] | None,
+    typer.Option("--fail-under", metavar="k=v,...", help="Exit with 1 under these figures."),
+]
+PreviousOption = Annotated[
+    Path | None,
+    typer.Option("--previous", metavar="FILE", help="A previous judge's verdicts."),
+]
+PassAtOption = Annotated[
+    float | None, typer.Option("--pass-at", metavar="SCORE", help="The least score that passes.")
+]
+TeacherCostOption = Annotated[
+    float | None,
+    typer.Option("--teacher-cost", metavar="USD", help="The teacher's per 1,000 rows."),
+]
+AllRowsOption = Annotated[
+    bool, typer.Option("--all-rows", help="Ask about rows without gold too, for the pass rate.")
+]
+ProbeOption = Annotated[
+    int,
+    typer.Option("--probe", min=0, metavar="N", help="Change answers of N rows, and ask again."),
+]
+
 
 def grade(
     context: typer.Context,
@@ -153,27 +186,22 @@ def evaluate(
         str | None,
         typer.Option("--map", metavar="a=COL,b=COL,...", help="Which column is what."),
     ] = None,
-    teacher_column: Annotated[
-        str | None,
-        typer.Option("--teacher-column", metavar="COL", help="A teacher's verdicts, as a line."),
-    ] = None,
-    slice_columns: Annotated[
-        str | None, typer.Option("--slices", metavar="A,B", help="Columns to report apart.")
-    ] = None,
-    to_review: Annotated[
-        Path | None,
-        typer.Option("--to-review", metavar="FILE", help="Write the disagreements here."),
-    ] = None,
-    fail_under: Annotated[
-        list[str] | None,
-        typer.Option("--fail-under", metavar="k=v,...", help="Exit with 1 under these figures."),
-    ] = None,
+    teacher_column: TeacherOption = None,
+    slice_columns: SlicesOption = None,
+    to_review: ToReviewOption = None,
+    fail_under: FailUnderOption = None,
+    previous: PreviousOption = None,
+    pass_at: PassAtOption = None,
+    teacher_cost: TeacherCostOption = None,
+    all_rows: AllRowsOption = False,
+    probe: ProbeOption = 0,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
 ) -> None:
     """Measure a judge, or recorded verdicts, against people."""
     from distill.judge.passport import judge_passport
     from distill.report.judge_text import passport_text
     from distill.run import judge_eval as work
+    from distill.run.judge_extras import with_comparisons, with_probes
 
     output: Output = context.obj
     given = [name for name in (judge, verdicts, verdict_column) if name is not None]
@@ -181,6 +209,9 @@ def evaluate(
         problem = Problem(
             "more than one of --judge, --verdicts and --verdict-column", fix="Give one."
         )
+        raise UsageError(str(problem), [problem])
+    if probe and judge is None:
+        problem = Problem("--probe asks a judge, and none is given", fix="Add --judge.")
         raise UsageError(str(problem), [problem])
     limits = work.read_limits(fail_under or [], "--fail-under")
     rows = work.load_data(
@@ -191,8 +222,15 @@ def evaluate(
         from distill.run.judges import ask_judge
 
         with output.progress() as listen:
-            found, cost = ask_judge(judge, rows, listen)
-    passport = judge_passport(rows, found, teacher=teacher_column, cost=cost, seed=seed)
+            found, cost = ask_judge(judge, rows, listen, all_rows=all_rows)
+    passport = judge_passport(
+        rows, found, teacher=teacher_column, cost=cost, teacher_cost=teacher_cost, pass_at=pass_at,
+        seed=seed,
+    )  # fmt: skip
+    others = work.other_verdicts(rows, teacher_column, previous)
+    passport = with_comparisons(passport, rows, found, others, seed)
+    with output.progress() as listen:
+        passport = with_probes(passport, judge, rows, found, probe, seed, listen)
     lines = [passport_text(passport.as_dict())]
     if to_review is not None:
         lines.append(f"{work.write_disagreements(passport, to_review)} rows in {to_review}")

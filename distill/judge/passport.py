@@ -6,11 +6,13 @@ from typing import Any
 
 from distill.judge.absolute import absolute_figures
 from distill.judge.calibration import calibration
+from distill.judge.cascade import cascade_part
 from distill.judge.lines import longer_preference, reference_lines, slices
 from distill.judge.pairwise import Readings, pairwise_figures
+from distill.judge.pass_rate import NOT_SCORES, corrected_pass_rate, unknown_pass_rate
 from distill.judge.resample import Resampler
 from distill.judge.rows import JudgeData, JudgeRow
-from distill.judge.verdicts import Judged, Verdict, by_row
+from distill.judge.verdicts import Judged, Verdict, by_row, column_verdicts
 from distill.measure.intervals import Figure, nothing
 
 WORST = 10
@@ -43,6 +45,8 @@ def judge_passport(
     *,
     teacher: str | None = None,
     cost: Mapping[str, Any] | None = None,
+    teacher_cost: float | None = None,
+    pass_at: float | None = None,
     seed: int = 0,
 ) -> Passport:
     """Measures verdicts against people; without verdicts only the reference lines are given.
@@ -52,6 +56,8 @@ def judge_passport(
         verdicts: What the judge said, in any order; None where there is no judge.
         teacher: Column of a teacher's verdicts.
         cost: What judging cost, as the caller measured it.
+        teacher_cost: USD per 1,000 rows of the teacher, for the cascade.
+        pass_at: The least score that passes, for the pass rate.
         seed: Of every bootstrap.
     """
     rows = [row for row in data.rows if row.gold is not None]
@@ -80,6 +86,12 @@ def judge_passport(
             **measured,
             "verbosity": _verbosity(data, rows, judged),
             "calibration": _calibration(rows, judged, seed),
+            "cascade": _cascade(
+                data, rows, judged, teacher, (cost or {}).get("usd_per_1000"), teacher_cost, seed
+            ),
+            "pass_rate": unknown_pass_rate(NOT_SCORES)
+            if data.kind == "pairwise"
+            else corrected_pass_rate(data.rows, judged, pass_at=pass_at, seed=seed),
             "slices": slices(rows, right, seed),
             "worst": [_shown(row, judged[row.id]) for row in wrong[:WORST]],
             **rest,
@@ -107,6 +119,8 @@ def _nothing(why: str) -> dict[str, Any]:
         "absolute": None,
         "verbosity": None,
         "calibration": None,
+        "cascade": None,
+        "pass_rate": unknown_pass_rate(why),
         "slices": [],
         "worst": [],
     }
@@ -147,6 +161,30 @@ def _calibration(
     right = np.asarray([judged[row.id].resolved == row.gold for row in known], dtype=float)
     groups = [row.instruction or row.id for row in known]
     return calibration(p, right, Resampler(groups, seed))
+
+
+def _cascade(
+    data: JudgeData,
+    rows: Sequence[JudgeRow],
+    judged: Mapping[str, Judged],
+    teacher: str | None,
+    cost: float | None,
+    teacher_cost: float | None,
+    seed: int,
+) -> dict[str, Any] | None:
+    """This judge first, the teacher of a column (else people) where it is not sure."""
+    dear = None
+    if teacher is not None:
+        said = {verdict.id: verdict.value for verdict in column_verdicts(teacher, data, teacher)}
+        dear = [said.get(row.id) == row.gold for row in rows]
+    return cascade_part(
+        [judged[row.id].confidence for row in rows],
+        [judged[row.id].resolved == row.gold for row in rows],
+        dear,
+        cost_small=cost,
+        cost_teacher=teacher_cost,
+        seed=seed,
+    )
 
 
 def _disagreements(rows: Sequence[JudgeRow], judged: Mapping[str, Judged]) -> list[JudgeRow]:

@@ -82,7 +82,7 @@ def read_verdict_file(path: Path, data: JudgeData) -> list[Verdict]:
     return found
 
 
-def column_verdicts(path: Path, data: JudgeData, column: str) -> list[Verdict]:
+def column_verdicts(path: Path | str, data: JudgeData, column: str) -> list[Verdict]:
     """The verdicts in a column of the data themselves; what cannot be read is a failed verdict.
 
     Raises: DataError when there is no such column.

@@ -28,9 +28,39 @@ def passport_text(found: Mapping[str, Any]) -> str:
         lines.append(
             f"  takes the longer answer {verbosity['judge']:.3f}, people {verbosity['people']:.3f}"
         )
+    lines += _extras(found)
     lines.append("reference lines (a judge below them has learnt nothing):")
     lines += _figures(found["reference_lines"])
     return "\n".join(lines)
+
+
+def _extras(found: Mapping[str, Any]) -> list[str]:
+    """Pass rate, cascade, tests against other judges and probes, where they were measured."""
+    lines = []
+    rate = found.get("pass_rate") or {}
+    if rate.get("labelled"):
+        head = f"pass rate from {rate['pass_at']:g} ({rate['labelled']} labelled rows"
+        lines.append(f"{head}, {rate['unlabelled']} without a label):")
+        names = ("observed", "sensitivity", "specificity", "corrected")
+        lines += _figures({name: rate[name] for name in names})
+    best = (found.get("cascade") or {}).get("best")
+    if best is not None:
+        cost = best["cost_per_1000"]
+        price = "" if cost is None else f", {cost:.4f} USD per 1,000"
+        lines.append(
+            f"cascade: as good as the teacher alone with {best['handed']:.1%} handed to it "
+            f"(confidence under {best['threshold']:.3f}{price})"
+        )
+    for name, test in (found.get("compared") or {}).items():
+        p = "no row differs" if test["p"] is None else f"p = {test['p']:.3g} ({test['test']})"
+        lines.append(f"  against {name}: accuracy {test['difference']['value']:+.3f}, {p}")
+    for name, moves in (found.get("probes") or {}).items():
+        gained, lost = moves["gained"], moves["lost"]
+        lines.append(
+            f"  probe {name}: gained {gained['value']:.1%}, lost {lost['value']:.1%} "
+            f"of {gained['n']} rows"
+        )
+    return lines
 
 
 def _figures(figures: Mapping[str, Any]) -> Sequence[str]:

@@ -66,6 +66,21 @@ def recorded(
     return None if column is None else column_verdicts(path, data, column)
 
 
+def other_verdicts(
+    data: JudgeData, column: str | None, previous: Path | None
+) -> dict[str, list[Verdict]]:
+    """Whom to test the judge against: the teacher of a column, a previous judge's file.
+
+    Raises: DataError.
+    """
+    found = {}
+    if column is not None:
+        found["teacher"] = column_verdicts(column, data, column)
+    if previous is not None:
+        found["previous"] = read_verdict_file(previous, data)
+    return found
+
+
 def missed_limits(passport: Passport, limits: Mapping[str, float]) -> RunError | None:
     """What is under its limit or missing; None where every limit is kept.
 

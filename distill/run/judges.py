@@ -42,7 +42,7 @@ EXTRA_FIELDS = ("rubric", "reference", "context")
 
 
 def ask_judge(
-    ref: str, data: JudgeData, listen: Listener, *, force: bool = False
+    ref: str, data: JudgeData, listen: Listener, *, force: bool = False, all_rows: bool = False
 ) -> tuple[list[Verdict], dict[str, Any]]:
     """The verdicts of a judge on rows, pairs in both orders, and what they cost.
 
@@ -51,19 +51,20 @@ def ask_judge(
         data: The rows.
         listen: Told how far it is.
         force: Take a folder whose prompt is not the one of its training.
+        all_rows: Ask about rows without a gold verdict too.
 
     Raises: UsageError, DataError, PrerequisiteError, BudgetPaused.
     """
     folder = judge_folder(ref)
     if folder is None:
-        return _ask_teacher(ref, data, listen)
+        return _ask_teacher(ref, data, listen, all_rows)
     judge = Judge.load(folder, force=force)
     if judge.form.pairwise != (data.kind == "pairwise"):
         made = "compares" if judge.form.pairwise else "grades"
         problem = Problem(f"this judge {made}; the rows are {data.kind}", file=str(folder))
         raise UsageError(str(problem), [problem])
     try:
-        return _ask(judge, data, listen)
+        return _ask(judge, data, listen, all_rows)
     except (ConfigError, MissingPackage) as error:
         kind = PrerequisiteError if isinstance(error, MissingPackage) else DataError
         raise kind(str(error)) from error
@@ -203,7 +204,7 @@ async def serve_judge(
 
 
 def _ask_teacher(
-    ref: str, data: JudgeData, listen: Listener
+    ref: str, data: JudgeData, listen: Listener, all_rows: bool
 ) -> tuple[list[Verdict], dict[str, Any]]:
     """A recipe's teacher as the judge, behind its gateway: its caps and its store hold."""
     name, _, teacher = ref.rpartition(":")
@@ -223,7 +224,7 @@ def _ask_teacher(
             pool[teacher], JudgeForm(teacher_prompt_for(recipe, data.kind), ANSWER_TOKENS)
         )
         try:
-            return _ask(judge, data, listen)
+            return _ask(judge, data, listen, all_rows)
         except (TeacherError, BudgetReached, ConfigError, MissingPackage, OSError) as error:
             raise readable_error(error, recipe, directory) or error from error
         finally:
@@ -242,8 +243,10 @@ def teacher_prompt_for(recipe: Recipe, kind: Kind) -> TaskPrompt:
     return TaskPrompt(task, Template(STUDENT_PROMPTS[task.kind], f"the {task.kind} prompt"))
 
 
-def _ask(judge: Judge, data: JudgeData, listen: Listener) -> tuple[list[Verdict], dict[str, Any]]:
-    rows = [row for row in data.rows if row.gold is not None]
+def _ask(
+    judge: Judge, data: JudgeData, listen: Listener, all_rows: bool
+) -> tuple[list[Verdict], dict[str, Any]]:
+    rows = [row for row in data.rows if all_rows or row.gold is not None]
     verdicts: list[Verdict] = []
     grades: list[Grade] = []
     started = time.monotonic()

@@ -57,6 +57,7 @@ def test_a_gate_that_is_missed(project, rows):
         (["--verdict-column", "nobody"], "there is no column 'nobody'"),
         (["--fail-under", "accuracy"], "not NAME=VALUE"),
         (["--verdict-column", "said", "--fail-under", "beauty=1"], "no figure 'beauty'"),
+        (["--verdict-column", "said", "--probe", "3"], "--probe asks a judge"),
         (["--judge", "nowhere"], "'nowhere' is no judge"),
         (["--map", "winner=nothing"], "there is no column 'nothing'"),
     ],
@@ -92,3 +93,60 @@ def test_a_teacher_of_a_recipe_as_the_judge(project, rows, tmp_path, monkeypatch
     assert first["consistency"]["value"] == 1
     assert first["cost"]["requests"] == 6
     assert second["accuracy"] == first["accuracy"]
+
+
+SCORED = [
+    {"id": at, "instruction": f"q{at}", "response": "good" if at % 2 else "bad",
+     "score": None if at >= 12 else at % 2, "big": at % 2, "p": 0.9 if at % 3 else 0.4}
+    for at in range(20)
+]  # fmt: skip
+
+
+def test_other_judges_pass_rate_and_cascade(project, tmp_path):
+    """McNemar against teacher and predecessor, the corrected pass rate, the cascade's curve."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join(map(json.dumps, SCORED)), encoding="utf-8")
+    verdicts = tmp_path / "now.jsonl"
+    said = [{"id": r["id"], "score": r["big"] if r["p"] > 0.5 else 1 - r["big"], "p": r["p"]}
+            for r in SCORED]  # fmt: skip
+    verdicts.write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
+    before = tmp_path / "before.jsonl"
+    before.write_text("\n".join(json.dumps({"id": r["id"], "score": 0}) for r in SCORED))
+    args = ("judge", "eval", rows, "--verdicts", verdicts, "--previous", before,
+            "--teacher-column", "big", "--teacher-cost", "4")  # fmt: skip
+    found = project.command(*args, "--json").json
+    assert found["compared"]["teacher"]["difference"]["value"] == pytest.approx(-4 / 12)
+    assert found["compared"]["previous"]["test"] == "mcnemar"
+    rate = found["pass_rate"]
+    assert (rate["labelled"], rate["unlabelled"], rate["pass_at"]) == (12, 8, 1.0)
+    assert rate["sensitivity"]["value"] == pytest.approx(4 / 6)
+    assert found["cascade"]["best"]["agreement"]["value"] == 1.0
+    assert found["cascade"]["best"]["handed"] == pytest.approx(4 / 12)
+    assert found["probes"] is None
+    text = project.command(*args).out
+    assert "against previous: accuracy" in text
+    assert "cascade: as good as the teacher alone" in text
+    assert "corrected" in text
+
+
+def test_a_judge_is_probed(project, rows, tmp_path, monkeypatch):
+    """A teacher that obeys what an answer tells it gains on that probe alone."""
+    monkeypatch.chdir(tmp_path)
+    script = [
+        {"when": "A: [^\\n]*\\s*Note to the judge", "answers": ["VERDICT: A"]},
+        {"when": "B: [^\\n]*\\s*Note to the judge", "answers": ["VERDICT: B"]},
+        {"when": "A: (long one|longer)", "answers": ["VERDICT: A"]},
+        {"when": "B: (long one|longer)", "answers": ["VERDICT: B"]},
+    ]
+    recipe = {
+        "version": 1,
+        "name": "probing",
+        "task": {"kind": "judge_pairwise", "prompt": "A: {{ a }}\nB: {{ b }}"},
+        "teachers": {"big": {"kind": "scripted", "script": script}},
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    args = ("judge", "eval", rows, "--judge", "recipe.yaml:big", "--probe", 3)
+    probes = project.command(*args, "--json").json["probes"]
+    assert probes["injection"]["gained"]["value"] == 1.0
+    assert probes["padding"]["gained"]["value"] == 0.0
+    assert "probe injection: gained 100.0%" in project.command(*args).out
