@@ -1,173 +1,172 @@
 """Forward and backward of the distillation loss from hidden states: seconds and peak memory.
 
-Each variant runs in a process of its own. `products` are the four matrix products that no variant
-can do without (both projections, both gradients); `naive` is autograd on whole logits. The machine
-may be shared: the best of several repetitions is given, its load average beside it.
+Every variant has a process of its own and all take turns, so that a busy minute slows all of them;
+the fastest turn counts. `products` are the four matrix products that no variant can do without.
+TRL runs in an environment of its own. Usage: bench_kd_loss.py [--long] [SHAPE ...]
 """
 
 import argparse
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
-VARIANTS = ("products", "naive", "forward", "recompute")
-MEGABYTE = 2**20
+from peers import peer_python
+from record import MEGABYTE, Bar, write_result
+
+TRL = ("trl==1.16.0", "transformers==5.23.0", "torch")
+WORKER = Path(__file__).with_name("kd_loss_variants.py")
+VARIANTS = ("products", "naive", "trl", "prototype", "forward", "recompute")
+COMMON = {"tokens": 1024, "student_hidden": 512, "teacher_hidden": 1024, "threads": 2}
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "forward KL, V=32768": {"loss": "forward_kl", "vocab": 32_768, "turns": 4},
+    "JSD 0.5, V=32768": {"loss": "jsd", "vocab": 32_768, "turns": 4},
+    "forward KL, V=151936": {"loss": "forward_kl", "vocab": 151_936, "turns": 3},
+}
+OVER_PROTOTYPE, BUFFERS = 1.05, 3
+OVER_PRODUCTS = {"forward_kl": 1.3, "jsd": 1.6}
+TRL_OVER_OURS = {32_768: 2.0, 151_936: 1.7}
+SAME_LOSS = 1e-4
 
 
 def main() -> None:
-    """Measure every variant, print a table, write JSON where --out is given."""
-    args = _arguments()
-    if args.variant:
-        print(json.dumps(_measure(args)))
-        return
-    found = {name: _in_process(name) for name in VARIANTS}
-    _print_table(args, found)
-    if args.out:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / args.out
-        path.write_text(json.dumps(_report(args, found), indent=1) + "\n", encoding="utf-8")
-        print(f"written: {path.name}")
-
-
-def _arguments() -> argparse.Namespace:
+    """Measures every shape that was named, or all; writes results/kd_loss.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=int, default=1024)
-    parser.add_argument("--student-hidden", type=int, default=512)
-    parser.add_argument("--teacher-hidden", type=int, default=1024)
-    parser.add_argument("--vocab", type=int, default=32768)
-    parser.add_argument("--loss", choices=["forward_kl", "reverse_kl", "jsd"], default="forward_kl")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", help="file name under scripts/bench/results/")
-    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
-def _in_process(name: str) -> dict[str, float]:
-    command = [sys.executable, __file__, *sys.argv[1:], "--variant", name]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        command, env=env, check=True, capture_output=True, text=True, timeout=1200
+    parser.add_argument("shapes", nargs="*", choices=[[], *SHAPES], metavar="SHAPE")
+    parser.add_argument("--long", action="store_true", help="three times as many turns")
+    parser.add_argument("--turns", type=int, help="of every variant; absent: by shape")
+    args = parser.parse_args()
+    trl_python = peer_python("trl", *TRL)
+    figures, bars = {}, []
+    for name in args.shapes or SHAPES:
+        shape = {**COMMON, **SHAPES[name]}
+        turns = args.turns or shape["turns"] * (3 if args.long else 1)
+        found = _measure(shape, turns, trl_python)
+        _print_table(name, found)
+        figures[name] = found
+        bars += _bars(name, shape, found)
+    write_result(
+        "kd_loss",
+        "forward and backward of the distillation loss from hidden states",
+        settings={"shapes": {name: {**COMMON, **SHAPES[name]} for name in figures}},
+        figures=figures,
+        bars=bars,
+        versions={"torch": version("torch"), "trl": TRL[0].partition("==")[2]},
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure(shape: Mapping[str, Any], turns: int, trl_python: Path | None) -> dict[str, Any]:
+    """The fastest and the middle turn and the peak of every variant that can run."""
+    with ExitStack() as stack:
+        running = {}
+        for name in VARIANTS:
+            python = trl_python if name == "trl" else Path(sys.executable)
+            if python is not None:
+                running[name] = stack.enter_context(_started(name, python, shape))
+        told: dict[str, list[dict[str, float]]] = {name: [] for name in running}
+        for _ in range(turns):
+            for name, (process, _) in running.items():
+                told[name].append(_turn(process))
+        inputs = {name: first for name, (_, first) in running.items()}
+    losses = {name: runs[0]["loss"] for name, runs in told.items() if name != "products"}
+    wanted = losses["naive"]
+    for name, loss in losses.items():
+        assert abs(loss - wanted) <= SAME_LOSS * wanted, f"{name} works out another loss: {losses}"
+    return {name: _figures(runs, inputs[name]) for name, runs in told.items()}
+
+
+@contextmanager
+def _started(
+    name: str, python: Path, shape: Mapping[str, Any]
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """The process of a variant, and what it says of its inputs."""
+    env = os.environ | {"OMP_NUM_THREADS": str(shape["threads"]), "HF_HUB_OFFLINE": "1"}
+    if name != "trl":
+        env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    command = [str(python), str(WORKER), name, json.dumps(dict(shape))]
+    with subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process, _line(process)
+        finally:
+            process.kill()
+
+
+def _turn(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdin
+    process.stdin.write("run\n")
+    process.stdin.flush()
+    return _line(process)
+
+
+def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"{process.args} ended without an answer")
+    found: dict[str, Any] = json.loads(line)
     return found
 
 
-def _measure(args: argparse.Namespace) -> dict[str, float]:
-    import torch
-
-    torch.set_num_threads(args.threads)
-    run = _variant(args)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    run()
-    seconds = []
-    for _ in range(args.repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _figures(runs: list[dict[str, float]], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    seconds = sorted(run["seconds"] for run in runs)
     return {
-        "seconds": min(seconds),
-        "seconds_median": sorted(seconds)[len(seconds) // 2],
-        "peak_mb": peak,
-        "above_inputs_mb": peak - before,
+        "seconds": seconds[0],
+        "seconds_median": seconds[len(seconds) // 2],
+        "cpu_seconds": min(run["cpu_seconds"] for run in runs),
+        "peak_mb": runs[-1]["peak"] / MEGABYTE,
+        "above_mb": runs[-1]["above"] / MEGABYTE,
+        "buffer_mb": inputs["buffer"] and inputs["buffer"] / MEGABYTE,
+        "loss": runs[0]["loss"],
     }
 
 
-def _variant(args: argparse.Namespace) -> Callable[[], None]:
-    import torch
-
-    from distill.losses.fused_loss import DenseTargets, FusedPlan, HeadTargets, Part, fused_loss
-    from distill.losses.objective import terms
-    from distill.recipe.training import JSD, ForwardKL, ReverseKL
-
-    kinds = {"forward_kl": ForwardKL, "reverse_kl": ReverseKL, "jsd": JSD}
-    loss = kinds[args.loss](kind=args.loss, weight=1.0, ce=0.0)
-    torch.manual_seed(0)
-    rows, vocab = args.tokens, args.vocab
-    x = torch.randn(rows, args.student_hidden, requires_grad=True)
-    weight = torch.empty(vocab, args.student_hidden).normal_(std=0.05).requires_grad_()
-    states = torch.randn(rows, args.teacher_hidden)
-    head = torch.empty(vocab, args.teacher_hidden).normal_(std=0.05)
-    labels = torch.randint(vocab, (rows,))
-
-    def clear() -> None:
-        x.grad = weight.grad = None
-
-    def products() -> None:
-        with torch.no_grad():
-            z = x @ weight.t()
-            _ = states @ head.t()
-            _ = z @ weight
-            _ = z.t() @ x
-
-    def naive() -> None:
-        clear()
-        with torch.no_grad():
-            teacher = states @ head.t()
-        logq, logp = (x @ weight.t()).log_softmax(-1), teacher.log_softmax(-1)
-        if args.loss == "forward_kl":
-            value = (logp.exp() * (logp - logq)).sum()
-        elif args.loss == "reverse_kl":
-            value = (logq.exp() * (logq - logp)).sum()
-        else:
-            value = terms(logq, labels, loss, teacher).kd.sum
-        (value / rows).backward()
-
-    def fused(schedule: Any) -> None:
-        clear()
-        teacher = DenseTargets(states, lambda some: some @ head.t())
-        targets = HeadTargets(labels, loss, teacher, width=vocab)
-        found = fused_loss([Part(x, weight)], None, targets, FusedPlan(schedule))
-        (found.weighted / rows).backward()
-
-    runs = {"products": products, "naive": naive}
-    return runs.get(args.variant, lambda: fused(args.variant))
+def _bars(name: str, shape: Mapping[str, Any], found: Mapping[str, Any]) -> list[Bar]:
+    ours, seconds = found["forward"], found["forward"]["seconds"]
+    trl = found["trl"]["seconds"] / seconds if "trl" in found else None
+    products = seconds / found["products"]["seconds"]
+    return [
+        Bar(
+            f"{name}: seconds, ours / prototype",
+            seconds / found["prototype"]["seconds"],
+            at_most=OVER_PROTOTYPE,
+        ),
+        Bar(
+            f"{name}: seconds, TRL / ours",
+            trl,
+            at_least=TRL_OVER_OURS[shape["vocab"]],
+            why="no environment for TRL",
+        ),
+        Bar(f"{name}: seconds, ours / products", products, at_most=OVER_PRODUCTS[shape["loss"]]),
+        Bar(
+            f"{name}: peak above weights, gradients and inputs, in [chunk, V] buffers",
+            ours["above_mb"] / ours["buffer_mb"],
+            at_most=BUFFERS,
+        ),
+    ]
 
 
-def _print_table(args: argparse.Namespace, found: dict[str, dict[str, float]]) -> None:
+def _print_table(name: str, found: Mapping[str, Any]) -> None:
+    print(f"{name}, {COMMON}, float32, load {os.getloadavg()[0]:.1f}")
     print(
-        f"{args.loss}, {args.tokens} tokens, hidden {args.student_hidden} and "
-        f"{args.teacher_hidden}, V = {args.vocab}, float32, {args.threads} threads, load "
-        f"{os.getloadavg()[0]:.1f} (a shared machine unless you know better)"
+        f"{'':10} {'seconds':>8} {'median':>8} {'cpu s':>8} {'/ products':>10} {'peak MB':>8} "
+        f"{'above MB':>8} {'buffers':>8}"
     )
-    print(f"{'':10} {'seconds':>8} {'median':>8} {'/ products':>10} {'peak MB':>8} {'above':>7}")
-    for name, one in found.items():
+    for variant, one in found.items():
         ratio = one["seconds"] / found["products"]["seconds"]
+        buffers = f"{one['above_mb'] / one['buffer_mb']:8.2f}" if one["buffer_mb"] else ""
         print(
-            f"{name:10} {one['seconds']:8.3f} {one['seconds_median']:8.3f} {ratio:10.2f} "
-            f"{one['peak_mb']:8.0f} {one['above_inputs_mb']:7.0f}"
+            f"{variant:10} {one['seconds']:8.3f} {one['seconds_median']:8.3f} "
+            f"{one['cpu_seconds']:8.3f} {ratio:10.2f} {one['peak_mb']:8.0f} "
+            f"{one['above_mb']:8.0f} {buffers}",
+            flush=True,
         )
-
-
-def _report(args: argparse.Namespace, found: dict[str, dict[str, float]]) -> dict[str, Any]:
-    import torch
-
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEGABYTE
-    settings = {key: value for key, value in vars(args).items() if key not in ("out", "variant")}
-    return {
-        "what": "forward and backward of the distillation loss from hidden states",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "memory_mb": memory,
-            "load": os.getloadavg()[0],
-            "torch": torch.__version__,
-        },
-        "settings": settings,
-        "variants": found,
-    }
 
 
 if __name__ == "__main__":
