@@ -41,6 +41,7 @@ def last_checkpoint(folder: Path) -> str | None:
 def save(plan: TrainPlan, tokenizer: Any, trainer: Any, result: TrainResult) -> None:
     """Weights, tokenizer and result; under ZeRO-3 every rank gives its shards."""
     folder = Path(result.model_dir)
+    _forget_unused_renamings(trainer.model)
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
         # The Trainer adds its own settings as a pickle, which nobody needs to load a student.
@@ -49,3 +50,15 @@ def save(plan: TrainPlan, tokenizer: Any, trainer: Any, result: TrainResult) -> 
         write_result(plan, result)
         shutil.rmtree(Path(plan.out_dir) / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+def _forget_unused_renamings(model: Any) -> None:
+    """Keep transformers from saving weights under names that the loaded file did not have.
+
+    Loading applies its table of old names, saving reverses what was applied; under ZeRO-3 it would
+    reverse the whole table (LayerNorm.weight becomes LayerNorm.gamma).
+    """
+    for module in model.modules():
+        known = vars(module).get("_weight_conversions")
+        if known:
+            module._weight_conversions = [one for one in known if one.was_used()]

@@ -39,8 +39,10 @@ def deepspeed_config(given: str | Mapping[str, Any], *, cpu: bool) -> dict[str, 
         # Without it the final weights would be the empty shards of one process.
         zero.setdefault("stage3_gather_16bit_weights_on_model_save", True)
     config["zero_optimization"] = zero
-    if cpu:
-        config.setdefault("optimizer", _torch_adamw())
+    if cpu and "optimizer" not in config:
+        # The Trainer's own, offloaded or not: DeepSpeed's is compiled at the first start. It also
+        # leaves biases and norms out of weight decay, which one named here would take as one group.
+        config.setdefault("zero_force_ds_cpu_optimizer", False)
     return config
 
 
@@ -140,12 +142,6 @@ def _without_shm_build() -> None:
     compatible = getattr(deepspeed.ops, "__compatible_ops__", None)
     if isinstance(compatible, dict) and _SHM in compatible:
         compatible[_SHM] = False
-
-
-def _torch_adamw() -> dict[str, Any]:
-    """AdamW of torch: DeepSpeed's own is compiled at the first start."""
-    names = ("lr", "betas", "eps", "weight_decay")
-    return {"type": "AdamW", "params": {**dict.fromkeys(names, "auto"), "torch_adam": True}}
 
 
 def _from_file(given: str) -> dict[str, Any]:

@@ -235,6 +235,5 @@ def test_two_processes_equal_one(plan_of, tmp_path, deepspeed):
     both = train_in_processes(plan_of("both", deepspeed=deepspeed, **settings), None, 2, silent)
     for name in ("loss", "val_loss", "val_accuracy"):
         curves = [[point[name] for point in one.curve if name in point] for one in (alone, both)]
-        # DeepSpeed clips by norm + 1e-6, which six steps at this rate let grow to 1e-4.
-        assert curves[0] == pytest.approx(curves[1], abs=5e-4)
+        assert curves[0] == pytest.approx(curves[1], abs=1e-4)
     assert weights(both).keys() == weights(alone).keys()

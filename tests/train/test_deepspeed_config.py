@@ -26,8 +26,12 @@ def test_a_stage_name_is_enough(stage):
 
 
 def test_on_a_cpu_nothing_is_compiled():
-    """The optimizer is torch's own, also where the file names none."""
-    assert deepspeed_config("zero2", cpu=True)["optimizer"]["params"]["torch_adam"] is True
+    """The optimizer is the Trainer's, also where it is offloaded; a named one is left alone."""
+    config = deepspeed_config("zero2_offload", cpu=True)
+    assert "optimizer" not in config
+    assert config["zero_force_ds_cpu_optimizer"] is False
+    named = {"optimizer": {"type": "AdamW"}}
+    assert "zero_force_ds_cpu_optimizer" not in deepspeed_config(named, cpu=True)
 
 
 def test_files_and_mappings_stay_as_they_are(tmp_path):
