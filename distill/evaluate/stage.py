@@ -13,6 +13,7 @@ from typing import Any
 
 from distill.errors import RecipeError
 from distill.evaluate.answers import Answered
+from distill.evaluate.grounded import faithful_figure, grounded_figures
 from distill.evaluate.judging import passport_metrics
 from distill.evaluate.lm import RowFigures
 from distill.evaluate.metrics import (
@@ -25,7 +26,7 @@ from distill.evaluate.metrics import (
 )
 from distill.judge.passport import Passport
 from distill.measure.intervals import Figure, over_seeds
-from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask, Task
+from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask, GroundedTask, Task
 
 SETS = ("gold", "val")
 """The first of these that was measured is the one the report leads with."""
@@ -52,6 +53,10 @@ class SystemResult:
     price: Price | None = None
     passport: Passport | None = None
     """Of a judge: how far its verdicts agree with people."""
+    shown: Sequence[Mapping[str, Any]] | None = None
+    """The rows as it saw them, where those are not the set's own (passages that were found)."""
+    faithful: Sequence[bool | None] | None = None
+    """Whether each answer follows from its passages; None where no teacher judged that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +69,20 @@ class Combined:
 
 
 def measure(
-    task: Task, result: SystemResult, gold: Sequence[Any], seed: int = 0
+    task: Task,
+    result: SystemResult,
+    gold: Sequence[Any],
+    records: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
 ) -> dict[str, Figure]:
     """METRIC -> figure of one system on one set.
 
-    `gold` holds the expected output of every row, in the order of the answers; `seed` is that of
-    the bootstrap, the same for all systems.
+    `gold` holds the expected output of every row, in the order of the answers, `records` the rows
+    (which grounded tasks need); `seed` is that of the bootstrap, the same for all systems.
     """
     found: dict[str, Figure] = {}
     if result.answers is not None:
-        found |= _quality(task, result, result.answers, gold, seed)
+        found |= _quality(task, result, result.answers, gold, records, seed)
     if result.figures is not None:
         found |= token_means(result.figures, seed)
     if result.answers is not None:
@@ -100,7 +109,12 @@ def combine(
 
 
 def _quality(
-    task: Task, result: SystemResult, answered: Sequence[Answered], gold: Sequence[Any], seed: int
+    task: Task,
+    result: SystemResult,
+    answered: Sequence[Answered],
+    gold: Sequence[Any],
+    records: Sequence[Mapping[str, Any]],
+    seed: int,
 ) -> dict[str, Figure]:
     answers = [answer.text for answer in answered]
     if isinstance(task, ClassifyTask):
@@ -108,10 +122,25 @@ def _quality(
     if isinstance(task, ExtractTask):
         return extract_figures(answers, gold, task.schema_, seed)
     if isinstance(task, GenerateTask):
-        return generate_figures(answers, gold, seed)
+        found = generate_figures(answers, gold, seed)
+        return (
+            found
+            if result.shown is None
+            else found | {"faithful": faithful_figure(result.faithful)}
+        )
+    if isinstance(task, GroundedTask):
+        return grounded_figures(
+            task,
+            answers,
+            gold,
+            records,
+            shown=result.shown,
+            faithful=result.faithful,
+            seed=seed,
+        )
     if result.passport is not None:
         return passport_metrics(result.passport)
-    raise RecipeError(f"task.kind: {task.kind}: measuring it is not built yet")
+    raise RecipeError(f"task.kind: {task.kind}: a judge is measured by its passport")
 
 
 def _over_seeds(runs: Sequence[Mapping[str, Figure]]) -> dict[str, Any]:

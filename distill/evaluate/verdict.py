@@ -28,7 +28,15 @@ TEACHER_LEAST = 0.7
 LABEL_ERRORS_MOST = 0.1
 """Suspected label errors (the low end of their interval) beyond which labels come before rows."""
 
-MEASURES = ("accuracy_failures_wrong", "accuracy", "exact", "field_f1", "rouge_l", "loss")
+MEASURES = (
+    "accuracy_failures_wrong",
+    "accuracy",
+    "token_f1",
+    "exact",
+    "field_f1",
+    "rouge_l",
+    "loss",
+)
 """The metric that decides: the first that the student has. A judge's failures count as wrong."""
 
 LOWER_IS_BETTER = ("loss",)

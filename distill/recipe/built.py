@@ -10,7 +10,6 @@ BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
     "sampled_reverse_kl",
 )  # fmt: skip
-MEASURED_TASKS = ("classify", "extract", "generate", "judge_absolute", "judge_pairwise")
 BUILT_BASELINES = ("zero_shot", "majority")
 
 Unbuilt = tuple[str, str, str | None]
@@ -25,8 +24,6 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
     yield from _train(recipe.train)
-    if recipe.evaluate is not None and recipe.task.kind not in MEASURED_TASKS:
-        yield "evaluate", f"measuring a {recipe.task.kind} task", ", ".join(MEASURED_TASKS)
     yield from _evaluate(recipe.evaluate)
     if recipe.run.engine == "ray":
         yield "run.engine", "the engine ray", "local"

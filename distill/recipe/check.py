@@ -19,6 +19,7 @@ from distill.recipe.check_filters import check_filters, check_split
 from distill.recipe.check_hosted import check_hosted
 from distill.recipe.check_measures import check_measures
 from distill.recipe.check_strategy import check_balance, check_probe, check_strategy
+from distill.recipe.check_systems import check_systems
 from distill.recipe.check_teachers import check_teachers
 from distill.recipe.check_training import check_evaluate, check_train
 from distill.recipe.check_trust import note_trust
@@ -70,6 +71,7 @@ def check(
     check_classifier(recipe, findings)
     check_evaluate(recipe, findings)
     check_measures(recipe, findings)
+    check_systems(recipe, findings)
     note_trust(recipe, findings)
     return CheckReport(findings.in_order(), findings.notes, findings.missing_keys)
 

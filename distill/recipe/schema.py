@@ -67,6 +67,8 @@ class Evaluate(Model):
     forgetting: bool | list[str] | Forgetting = False
     """Measure general abilities before and after training; a list names tasks of lm-eval."""
     against: str | None = None
+    judge: str | None = None
+    """Teacher that judges whether answers are faithful to the passages that they had."""
     limit: int | None = Field(default=None, ge=1)
     """Measure on the first so many rows of each set only."""
     suggested_gold: bool = False

@@ -31,7 +31,10 @@ def evaluate_step(context: Context) -> Outcome:
     for part in sets:
         asked[part.name] = system_results(context, part, asking)
         for name, results in asked[part.name].items():
-            figures = [measure(context.recipe.task, result, part.expected) for result in results]
+            figures = [
+                measure(context.recipe.task, result, part.expected, part.records)
+                for result in results
+            ]
             measured[part.name][name] = figures
             if part is sets[0]:
                 first[name] = results[0]

@@ -9,8 +9,6 @@ from distill.evaluate.asking import ask_task
 from distill.evaluate.judging import (
     constant_verdicts,
     longer_verdicts,
-    passport_of,
-    rubric_key,
 )
 from distill.evaluate.metrics import Price, majority_answers
 from distill.evaluate.stage import SystemResult
@@ -31,6 +29,7 @@ from distill.rows.dataset import read_dataset
 from distill.run.context import Context
 from distill.run.evaluate_sets import MeasuredSet
 from distill.run.hosted import hosted_models, hosted_result
+from distill.run.judged_results import judged
 from distill.run.keys import asked_teachers
 from distill.run.local_models import signal_teacher
 from distill.run.students import ANSWER_TOKENS, ask_student, read_texts, read_tokens
@@ -87,12 +86,7 @@ def system_results(
         tokens = answer_tokens(recipe)
         results[name] = [hosted_result(context, name, model, part.records, tokens)]
     results |= free_results(context, part)
-    if isinstance(recipe.task, JUDGES):
-        seen = trained_rubrics(context)
-        results = {
-            name: [with_passport(recipe.task, one, part, seen) for one in found]
-            for name, found in results.items()
-        }
+    results = judged(context, part, results, asking.tell)
     assert recipe.evaluate is not None
     if "zero_shot" in recipe.evaluate.baselines and "student_before" in results:
         # The base model with the task's prompt and no examples: the student before training.
@@ -117,24 +111,6 @@ def free_results(context: Context, part: MeasuredSet) -> dict[str, list[SystemRe
     if isinstance(task, JudgePairwiseTask):
         found["longer"] = [SystemResult("longer", longer_verdicts(task, part.records))]
     return found
-
-
-def with_passport(
-    task: JudgeAbsoluteTask | JudgePairwiseTask,
-    result: SystemResult,
-    part: MeasuredSet,
-    seen: frozenset[str],
-) -> SystemResult:
-    """A judge's result with its figures against people."""
-    assert result.answers is not None
-    found = passport_of(task, result.answers, part.records, names=part.ids, seen=seen)
-    return replace(result, passport=found)
-
-
-def trained_rubrics(context: Context) -> frozenset[str]:
-    """The rubrics of the training rows, as `rubric_key` tells them apart."""
-    rows = read_dataset(context.directory.dataset, "train")
-    return frozenset(key for row in rows if (key := rubric_key(row.fields)))
 
 
 def student_result(context: Context, part: MeasuredSet, name: str, folder: str) -> SystemResult:

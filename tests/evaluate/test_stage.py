@@ -6,7 +6,13 @@ from distill.errors import RecipeError
 from distill.evaluate.answers import Answered
 from distill.evaluate.lm import RowFigures
 from distill.evaluate.stage import Combined, SystemResult, combine, measure
-from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask, GroundedTask
+from distill.recipe.task import (
+    ClassifyTask,
+    ExtractTask,
+    GenerateTask,
+    GroundedTask,
+    JudgePairwiseTask,
+)
 from distill.report.model import check_report, empty_report
 
 CLASSIFY = ClassifyTask(kind="classify", labels=["a", "b"])
@@ -25,6 +31,11 @@ def test_each_task_kind_has_its_metrics() -> None:
     extract = ExtractTask(kind="extract", schema={"type": "object"})
     found = measure(extract, SystemResult("student", answered("{}")), [{}])
     assert set(found) == {"valid", "exact", "field_f1", *running}
+    grounded = GroundedTask(kind="grounded")
+    row = {"question": "q", "passages": ["a b"]}
+    found = measure(grounded, SystemResult("student", answered("a [1]")), ["a"], [row])
+    cited = {"citation_precision", "citation_recall", "abstention", "faithful"}
+    assert set(found) == {"exact", "token_f1", *cited, *running}
     tokens = [RowFigures(1.0, 0.5, 2)]
     result = SystemResult("student", answered("a b"), tokens, seconds=1.0)
     found = measure(GenerateTask(kind="generate"), result, ["a b"])
@@ -43,10 +54,10 @@ def test_answers_and_gold_of_different_length_are_refused() -> None:
         measure(CLASSIFY, SystemResult("student", answered("a")), GOLD)
 
 
-def test_a_kind_that_is_not_built_says_so() -> None:
-    """A grounded task cannot be measured yet."""
-    with pytest.raises(RecipeError, match="not built yet"):
-        measure(GroundedTask(kind="grounded"), SystemResult("student", answered("a")), ["a"])
+def test_a_judge_without_a_passport_is_refused() -> None:
+    """Verdicts alone are no figures: they are measured against people first."""
+    with pytest.raises(RecipeError, match="passport"):
+        measure(JudgePairwiseTask(kind="judge_pairwise"), SystemResult("s", answered("a")), ["a"])
 
 
 def test_seeds_become_mean_and_sd_and_gold_leads() -> None:

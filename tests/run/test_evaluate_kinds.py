@@ -119,6 +119,46 @@ def test_a_judge_of_scores_is_measured_by_correlations(run):
     assert report["verdict"]["say"] in ("not_worth_it", "more_data")
 
 
+TOWNS = ("Aal", "Bonn", "Cleve", "Daun", "Emden", "Fulda", "Goch", "Hamm", "Ilm", "Jena")
+
+
+def about(at):
+    """A question, passages of two towns, and the answer with its citation."""
+    town, other = TOWNS[at % 10], TOWNS[(at + 3) % 10]
+    texts = [f"{town} has {100 + at % 10} bridges.", f"{other} has a mill."]
+    place = 1 if at % 2 else 2
+    return {
+        "question": f"Case {at}: how many bridges has {town}?",
+        "passages": texts if place == 1 else texts[::-1],
+        "answer": f"{100 + at % 10} [{place}]",
+    }
+
+
+def test_grounded_answers_are_held_against_gold_and_their_passages(run):
+    """Words, citations and abstention on gold; a teacher that is named judges faithfulness."""
+    rows = [about(at) for at in range(30)]
+    pool = [{name: row[name] for name in ("question", "passages")} for row in rows[:20]]
+    unknown = {**about(40), "answer": None, "passages": ["Nothing at all."]}
+    report, lines = run(
+        {"pool": pool, "gold": [*rows[20:], unknown]},
+        [
+            ("(?s)Rubric:.*Response:\\n1", "5"),
+            ("(?s)Rubric:", "1"),
+            ("(?s)\\[(\\d)\\] (\\w+) has (\\d+).*many bridges has \\2", "{3} [{1}]"),
+            ("", "The passages do not say."),
+        ],
+        task={"kind": "grounded"},
+        evaluate={"on": ["gold"], "judge": "big"},
+        **STUDENT,
+    )
+    teacher = report["metrics"]["teacher"]
+    for name in ("exact", "token_f1", "citation_precision", "citation_recall", "abstention"):
+        assert teacher[name]["value"] == 1, name
+    assert (teacher["faithful"]["value"], teacher["faithful"]["n"]) == (pytest.approx(10 / 11), 11)
+    assert report["metrics"]["student"]["token_f1"]["n"] == 11
+    assert {line["score"] for line in lines if line["system"] == "teacher"} == {1.0}
+
+
 def test_gold_verdicts_off_the_scale_are_found_before_anything_is_paid(project, tmp_path):
     """check names the row whose score the scale does not have."""
     rows = [{"instruction": "q", "response": "r", "score": value} for value in (5, "4", 2.5, 7)]
