@@ -24,6 +24,7 @@ from distill.evaluate.metrics import (
     running_figures,
     token_means,
 )
+from distill.evaluate.verbatim import verbatim_figure
 from distill.judge.passport import Passport
 from distill.measure.intervals import Figure, over_seeds
 from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask, GroundedTask, Task
@@ -55,6 +56,10 @@ class SystemResult:
     """Of a judge: how far its verdicts agree with people."""
     shown: Sequence[Mapping[str, Any]] | None = None
     """The rows as it saw them, where those are not the set's own (passages that were found)."""
+    examples: Sequence[str] = ()
+    """Texts of others that stood in its prompt."""
+    reused: Sequence[bool | None] | None = None
+    """Whether each answer holds text of the training rows or examples; None where nobody looked."""
     faithful: Sequence[bool | None] | None = None
     """Whether each answer follows from its passages; None where no teacher judged that."""
 
@@ -83,6 +88,8 @@ def measure(
     found: dict[str, Figure] = {}
     if result.answers is not None:
         found |= _quality(task, result, result.answers, gold, records, seed)
+        if result.reused is not None:
+            found["verbatim"] = verbatim_figure(result.reused)
     if result.figures is not None:
         found |= token_means(result.figures, seed)
     if result.answers is not None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from distill.recipe.findings import Findings
-from distill.recipe.schema import Evaluate, Recipe
+from distill.recipe.schema import Recipe
 from distill.recipe.training import Train
 
 BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
     "sampled_reverse_kl",
 )  # fmt: skip
-BUILT_BASELINES = ("zero_shot", "majority")
 
 Unbuilt = tuple[str, str, str | None]
 """Key, what is not built, what is."""
@@ -24,7 +23,6 @@ def refuse_unbuilt(recipe: Recipe, findings: Findings) -> None:
 
 def _unbuilt(recipe: Recipe) -> Iterator[Unbuilt]:
     yield from _train(recipe.train)
-    yield from _evaluate(recipe.evaluate)
     if recipe.run.engine == "ray":
         yield "run.engine", "the engine ray", "local"
 
@@ -34,15 +32,3 @@ def _train(train: Train | None) -> Iterator[Unbuilt]:
         return
     if train.loss.kind not in BUILT_LOSSES:
         yield "train.loss.kind", f"the loss {train.loss.kind}", ", ".join(BUILT_LOSSES)
-
-
-def _evaluate(evaluate: Evaluate | None) -> Iterator[Unbuilt]:
-    if evaluate is None:
-        return
-    for index, baseline in enumerate(evaluate.baselines):
-        if baseline not in BUILT_BASELINES:
-            what = f"the baseline {baseline}"
-            yield f"evaluate.baselines.{index}", what, ", ".join(BUILT_BASELINES)
-    for key in ("against",):
-        if getattr(evaluate, key):
-            yield f"evaluate.{key}", key, None

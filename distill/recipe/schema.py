@@ -1,6 +1,6 @@
 """The recipe: one pydantic tree, the same for YAML and for Python. No torch here."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -56,7 +56,8 @@ class Evaluate(Model):
 
     on: list[Literal["gold", "val"]] = Field(default=["gold", "val"])
     baselines: list[Baseline] = Field(default=[])
-    few_shot: list[int] = Field(default=[4])
+    few_shot: list[Annotated[int, Field(ge=1)]] = Field(default=[4], min_length=1)
+    """Examples in the prompt: rows that people approved, else seeds, else train; never gold."""
     compare: list[Comparison] = Field(default=[])
     """Extra students trained on the same rows and steps."""
     confident: float = Field(default=0.9, ge=0, le=1)
@@ -66,7 +67,11 @@ class Evaluate(Model):
     """Shares of the training rows, such as [0.25, 0.5, 1]: a student of as many steps on each."""
     forgetting: bool | list[str] | Forgetting = False
     """Measure general abilities before and after training; a list names tasks of lm-eval."""
-    against: str | None = None
+    against: str | list[str] | None = None
+    """Other models on the same rows: teachers by name, asked as the student is, and runs, whose
+    students are asked as they were trained."""
+    ask: str | None = None
+    """Teacher that answers the baselines; absent: the student's base model, else the teacher."""
     judge: str | None = None
     """Teacher that judges whether answers are faithful to the passages that they had."""
     limit: int | None = Field(default=None, ge=1)

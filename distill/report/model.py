@@ -219,6 +219,22 @@ class Economics(_Part):
     """{price, rows_per_s, tokens_per_s}: the hardware price, and the speed measured here."""
 
 
+class Significance(_Part):
+    """Two systems on the same rows."""
+
+    a: str
+    b: str
+    set: str
+    n: int
+    difference: KnownFigure | UnknownFigure
+    """How much better b scores than a, 0 to 1 for each row."""
+    p: float | None
+    """Of a two-sided test; null where no row differs."""
+    p_adjusted: float | None
+    """For all tests of the report at once (Holm)."""
+    test: str | None
+
+
 class VerdictPart(_Part):
     """Whether distilling was worth it."""
 
@@ -246,6 +262,14 @@ class Report(_Part):
     """The other sets."""
     judging: dict[str, dict[str, Any]] | None = None
     """Of judge tasks: SYSTEM -> its passport, as `distill judge eval --json` writes it."""
+    significance: list[Significance] | None = None
+    """Paired tests between systems, on the leading set."""
+    ladder: dict[str, Any] | None = None
+    """Who answered the baselines, and what it was shown: {asked, few_shot {source, ids, seed,
+    turns}, retrieval {method, passages, among}}."""
+    two_by_two: dict[str, Any] | None = None
+    """The base model and the student, each with and without retrieval: {base | student: {without |
+    with: {system, score}}}, the score being the mean over rows, 0 to 1."""
     training: Training | None
     curves: dict[str, Any] | None = None
     """Arm -> [{step, loss}] of the training losses."""
@@ -274,6 +298,9 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "metrics_on": None,
         "metrics_by_set": None,
         "judging": None,
+        "significance": None,
+        "ladder": None,
+        "two_by_two": None,
         "training": None,
         "curves": None,
         "forgetting": None,

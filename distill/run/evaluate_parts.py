@@ -60,6 +60,7 @@ def _curve(context: Context, lead: Lead | None) -> dict[str, Any] | None:
         return None
     return measure_curve(
         context,
+        lead.records,
         lead.expected,
         lead.ask,
         lead.figures["student"],

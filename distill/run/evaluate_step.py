@@ -16,6 +16,7 @@ from distill.run.context import Context, Outcome
 from distill.run.evaluate_parts import Lead, further_parts
 from distill.run.evaluate_sets import MeasuredSet, measured_sets
 from distill.run.evaluate_systems import Asking, student_result, system_results, systems_asked
+from distill.run.judged_results import judged
 
 SAMPLES = 24
 
@@ -46,7 +47,7 @@ def evaluate_step(context: Context) -> Outcome:
     lead = measured[found.metrics_on] if found.metrics_on else {}
     details = {
         **further_parts(context, _lead(context, sets, asked, measured)),
-        **answer_parts(sets, first),
+        **answer_parts(context, sets, first),
         "metrics": found.metrics,
         "metrics_on": found.metrics_on,
         "metrics_by_set": found.metrics_by_set,
@@ -72,7 +73,8 @@ def _lead(
     part = sets[0]
 
     def ask(name: str, folder: str) -> SystemResult:
-        return student_result(context, part, name, folder)
+        found = {name: [student_result(context, part, name, folder)]}
+        return judged(context, part, found, lambda _: None)[name][0]
 
     return Lead(part.records, part.expected, asked[part.name], measured[part.name], ask)
 

@@ -15,7 +15,7 @@ from distill.evaluate.stage import SystemResult
 from distill.progress import Listener, Progress
 from distill.recipe.files import text_of
 from distill.recipe.generation import AskField
-from distill.recipe.given import FIELDS, objective_of
+from distill.recipe.given import objective_of
 from distill.recipe.prompts import JUDGES, TaskPrompt, student_prompt, teacher_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.task import (
@@ -26,13 +26,16 @@ from distill.recipe.task import (
 )
 from distill.recipe.templates import Template
 from distill.rows.dataset import read_dataset
+from distill.run.against import against_names, against_results
+from distill.run.answering import answer_tokens, measured_teacher
 from distill.run.context import Context
 from distill.run.evaluate_sets import MeasuredSet
 from distill.run.hosted import hosted_models, hosted_result
 from distill.run.judged_results import judged
-from distill.run.keys import asked_teachers
+from distill.run.ladder import ladder_results, rung_count
 from distill.run.local_models import signal_teacher
-from distill.run.students import ANSWER_TOKENS, ask_student, read_texts, read_tokens
+from distill.run.reuse import with_reuse
+from distill.run.students import ask_student, read_texts, read_tokens
 from teachers.config import LocalTeacher
 from teachers.prices import price_of
 from teachers.protocol import Message, user
@@ -61,7 +64,8 @@ def systems_asked(context: Context) -> int:
     trained = context.directory.done("train")
     students = sum(map(len, trained.details["models"].values())) if trained else 0
     students += len(hosted_models(trained))
-    return students + (measured_teacher(context.recipe) is not None)
+    teacher = measured_teacher(context.recipe) is not None
+    return students + teacher + rung_count(context.recipe) + len(against_names(context.recipe))
 
 
 def system_results(
@@ -85,10 +89,13 @@ def system_results(
         asking.tell(f"{part.name}: {name}")
         tokens = answer_tokens(recipe)
         results[name] = [hosted_result(context, name, model, part.records, tokens)]
+    results |= ladder_results(context, part, asking.tell)
+    results |= against_results(context, part, asking.tell)
     results |= free_results(context, part)
-    results = judged(context, part, results, asking.tell)
+    results = judged(context, part, with_reuse(context, results), asking.tell)
     assert recipe.evaluate is not None
-    if "zero_shot" in recipe.evaluate.baselines and "student_before" in results:
+    zero = "zero_shot" in recipe.evaluate.baselines and "zero_shot" not in results
+    if zero and "student_before" in results:
         # The base model with the task's prompt and no examples: the student before training.
         results["zero_shot"] = results["student_before"]
     return results
@@ -132,14 +139,6 @@ def student_result(context: Context, part: MeasuredSet, name: str, folder: str) 
             figures = read_tokens(folder, teacher, conversations, recipe.train)
     rate = Price(price.input, price.output, price.gpu_hour) if price else None
     return SystemResult(name, answers, figures, seconds, rate)
-
-
-def measured_teacher(recipe: Recipe) -> str | None:
-    """The teacher that is measured beside the student: who wrote the labels, or gave the signal."""
-    if objective_of(recipe) in FIELDS and not asked_teachers(recipe):
-        return None
-    named = teacher_prompt(recipe)
-    return named[0] if named else signal_teacher(recipe)
 
 
 def teacher_result(context: Context, part: MeasuredSet, asking: Asking) -> SystemResult | None:
@@ -197,14 +196,6 @@ def shown_to_teacher(recipe: Recipe, part: MeasuredSet, spec: AskField | None) -
     if not all(needed <= row.keys() for row in part.records):
         return plain
     return AsGenerated(recipe.task, template)
-
-
-def answer_tokens(recipe: Recipe) -> int:
-    """Most tokens of a student's answer: as many as its teacher was allowed."""
-    named = teacher_prompt(recipe)
-    if named is None:
-        return ANSWER_TOKENS
-    return named[1].max_tokens or recipe.teachers[named[0]].max_tokens
 
 
 def signal_source(context: Context) -> str | None:

@@ -290,6 +290,7 @@ def evaluate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
         "evaluate": evaluate.model_dump(mode="json", exclude={"require"}) if evaluate else None,
         "gold": data_digest(recipe, "gold"),
         **_suite_files(recipe),
+        **_shown_files(recipe),
         "price": recipe.student.model_dump(mode="json")["price"] if recipe.student else None,
         "prices": {
             name: price.model_dump() if (price := price_of(config)) else None
@@ -297,6 +298,24 @@ def evaluate_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:
         },
         "teachers": {name: teacher_settings(recipe, name, sources) for name in recipe.teachers},
     }
+
+
+def _shown_files(recipe: Recipe) -> dict[str, str | None]:
+    """Hashes of what baselines show, and of the other runs' students."""
+    evaluate = recipe.evaluate
+    found: dict[str, str | None] = {}
+    if evaluate is None:
+        return found
+    if "few_shot" in evaluate.baselines:
+        found["seeds"] = data_digest(recipe, "seeds")
+    if {"retrieval", "react"} & set(evaluate.baselines):
+        found["documents"] = data_digest(recipe, "documents")
+    given = evaluate.against
+    for name in [given] if isinstance(given, str) else given or ():
+        for folder in (Path(name), Path(name) / "student", Path("runs") / name / "student"):
+            if name not in recipe.teachers and (folder / "distill.json").is_file():
+                found[f"against {name}"] = model_fingerprint(str(folder))
+    return found
 
 
 def _suite_files(recipe: Recipe) -> dict[str, str]:

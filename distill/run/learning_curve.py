@@ -61,6 +61,7 @@ def _write(path: Path, rows: Iterable[DatasetRow]) -> Path:
 
 def measure_curve(
     context: Context,
+    records: Sequence[Mapping[str, Any]],
     expected: Sequence[Any],
     ask: Callable[[str, str], SystemResult],
     whole: Sequence[Mapping[str, Figure]],
@@ -71,6 +72,7 @@ def measure_curve(
 
     Args:
         context: Of the run.
+        records: The rows of the leading set.
         expected: What the rows of the leading set should be answered with.
         ask: What a student (name, folder) says about that set.
         whole: Figures of the students of all rows, one per seed.
@@ -85,7 +87,7 @@ def measure_curve(
     points = [_point(context, 1.0, count, whole, whole_results, expected)]
     for share, found in shares.items():
         results = [ask(f"share {share}", context.directory.model(ref)) for ref in found["models"]]
-        figures = [measure(recipe.task, result, expected) for result in results]
+        figures = [measure(recipe.task, result, expected, records) for result in results]
         points.append(_point(context, float(share), found["rows"], figures, results, expected))
     split = context.directory.done("split")
     kept = split.counts["accepted"] if split else 0

@@ -68,6 +68,10 @@ class TeacherPool(Mapping[str, Teacher]):
         """Takes one more that can be asked, such as a student that a service trained."""
         self._configs[name] = config
 
+    def config(self, name: str) -> TeacherConfig:
+        """The settings of one of them."""
+        return self._configs[name]
+
     def online(self, name: str) -> Teacher:
         """The same teacher, asked at once even where its mode is batch: a batch may take a day.
 

@@ -19,9 +19,9 @@ from distill.rows.atomic import atomic_file
 from distill.rows.dataset import DatasetRow, read_dataset
 from distill.rows.readers import read_numbered
 from distill.rows.row import canonical_json, digest
+from distill.run.answering import answer_tokens
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import GoldTexts, texts_of, write_blend
-from distill.run.evaluate_systems import answer_tokens
 from distill.run.fingerprint import model_fingerprint
 from distill.run.hosted import train_hosted
 from distill.run.launch import train_in_processes

@@ -34,6 +34,7 @@ from distill.run import (
     signals_step,
     train_step,
 )
+from distill.run.against import require_against
 from distill.run.context import Context, Outcome
 from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
 from distill.run.lock import lock
@@ -155,6 +156,8 @@ def run_recipe(
     reviewed = bool(review_step.merged_state(directory))
     stages = stages_of(recipe, until, reviewed=reviewed)
     require_extras(recipe, stages)
+    if "evaluate" in stages:
+        require_against(recipe)
     if hostfile is not None:
         require_launcher(hostfile)
     with held(directory), _readable_errors(recipe, directory):

@@ -140,8 +140,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
     ("old", "new", "key"),
     [
         ("steps: 2", "steps: 2, loss: {kind: verdict}", "train.loss.kind"),
-        ("hard_labels]", "hard_labels], baselines: [majority, react]", "evaluate.baselines.1"),
-        ("hard_labels]", "hard_labels], against: other", "evaluate.against"),
         ("evaluate:", "run: {engine: ray}\nevaluate:", "run.engine"),
     ],
 )

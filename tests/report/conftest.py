@@ -93,6 +93,9 @@ def report() -> dict[str, Any]:
         "training": {"steps": 600, "tokens": 393_216, "loss_first": 1.92, "loss_last": 0.211,
                      "tokens_per_s": 51_234.5, "trainable": 81_920, "trainable_share": 1.0},
         "judging": None,
+        "significance": None,
+        "ladder": None,
+        "two_by_two": None,
         "curves": {
             arm: [{"step": step, "loss": 0.2 + 17 / step} for step in range(10, 601, 10)]
             for arm in ("student", "hard_labels")

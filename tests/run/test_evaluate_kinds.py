@@ -25,7 +25,7 @@ def run(project, tmp_path, monkeypatch):
     """Runs a recipe in this process; gives back the report and the lines of answers."""
     monkeypatch.chdir(tmp_path)
 
-    def go(files, script, **recipe):
+    def go(files, script, more_teachers=None, **recipe):
         for name, rows in files.items():
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (tmp_path / f"{name}.jsonl").write_text(text)
@@ -38,7 +38,8 @@ def run(project, tmp_path, monkeypatch):
                     "kind": "scripted",
                     "max_tokens": 24,
                     "script": [{"when": when, "answers": [say]} for when, say in script],
-                }
+                },
+                **(more_teachers or {}),
             },
             "data": {name: f"{name}.jsonl" for name in files},
             "generate": {"strategy": "label_pool", "ask": "big"},
@@ -157,6 +158,63 @@ def test_grounded_answers_are_held_against_gold_and_their_passages(run):
     assert (teacher["faithful"]["value"], teacher["faithful"]["n"]) == (pytest.approx(10 / 11), 11)
     assert report["metrics"]["student"]["token_f1"]["n"] == 11
     assert {line["score"] for line in lines if line["system"] == "teacher"} == {1.0}
+
+
+def test_every_rung_answers_the_same_rows(run):
+    """Examples, thoughts, actions, passages: the teacher climbs, the student is asked both ways."""
+    rows = [about(at) for at in range(24)]
+    pool = [{name: row[name] for name in ("question", "passages")} for row in rows[:14]]
+    documents = [{"title": town, "text": f"{town} has {100 + at} bridges."}
+                 for at, town in enumerate(TOWNS)]  # fmt: skip
+    seeds = [{**about(at), "question": f"Seed {at}?"} for at in range(50, 56)]
+    gold = rows[18:]
+    report, lines = run(
+        {"pool": pool, "gold": gold, "documents": documents, "seeds": [*seeds, gold[0]]},
+        [
+            (r"(?s)Action: one of.*Observation: \w+: \w+ has (\d+)", "Action: finish[{1}]"),
+            (r"(?s)many bridges has (\w+)\?.*Action: one of", "Action: search[{1}]"),
+            ("(?s)\\[(\\d)\\] (?:\\w+: )?(\\w+) has (\\d+).*many bridges has \\2.*step by step",
+             "It says so.\nAnswer: {3} [{1}]"),
+            ("(?s)\\[(\\d)\\] (?:\\w+: )?(\\w+) has (\\d+).*many bridges has \\2", "{3} [{1}]"),
+            ("", "The passages do not say."),
+        ],
+        task={"kind": "grounded"},
+        evaluate={
+            "on": ["gold"], "ask": "big", "few_shot": [1, 3], "against": "other",
+            "baselines": ["zero_shot", "few_shot", "chain_of_thought", "react", "retrieval"],
+        },
+        more_teachers={"other": {"kind": "scripted", "script": [{"when": "", "answers": ["no"]}]}},
+        **STUDENT,
+    )  # fmt: skip
+    metrics = report["metrics"]
+    rungs = {"zero_shot", "few_shot_1", "few_shot_3", "chain_of_thought", "react", "retrieval"}
+    others = {"teacher", "student", "student_before", "other"}
+    twos = {"closed_book", "student_closed_book", "student_retrieval"}
+    assert set(metrics) == rungs | others | twos
+    for name in rungs:
+        assert metrics[name]["token_f1"]["value"] == 1, name
+        assert metrics[name]["verbatim"]["value"] == 0
+    assert metrics["retrieval"]["citation_recall"]["value"] == 1
+    assert metrics["closed_book"]["abstention"]["value"] == 0
+    assert metrics["other"]["exact"]["value"] == 0
+    assert (
+        metrics["react"]["tokens_per_row"]["value"]
+        > metrics["zero_shot"]["tokens_per_row"]["value"]
+    )
+    ladder = report["ladder"]
+    assert ladder["asked"] == "big"
+    assert ladder["few_shot"]["source"] == "seeds"
+    assert len(ladder["few_shot"]["ids"]) == 3
+    assert ladder["retrieval"] == {"method": "bm25", "passages": 4, "among": 10}
+    cells = report["two_by_two"]
+    assert cells["base"]["with"]["score"]["value"] == 1
+    assert cells["student"]["without"]["system"] == "student_closed_book"
+    tests = {(one["a"], one["b"]): one for one in report["significance"]}
+    assert ("teacher", "student") in tests
+    assert ("few_shot_1", "few_shot_3") in tests
+    assert {line["system"] for line in lines} == set(metrics)
+    shown = [line for line in lines if line["system"] == "chain_of_thought"]
+    assert shown[0]["wrote"].startswith("It says so.")
 
 
 def test_gold_verdicts_off_the_scale_are_found_before_anything_is_paid(project, tmp_path):

@@ -1,5 +1,8 @@
 """react: thoughts, actions and what tools gave back, as the text that the student learns."""
 
+import re
+from collections.abc import Mapping
+
 from distill.recipe.files import text_of
 from distill.recipe.generation import ActField, AskField, FieldSpec, RenderField
 from distill.recipe.schema import Recipe
@@ -30,7 +33,7 @@ def react(recipe: Recipe, ask: str, options: ReactOptions) -> Made:
     """A step and what came back, as often as allowed; the trace and the answer out of it."""
     task = recipe.task
     tools = tools_of(recipe, options)
-    listed = ", ".join(f"{name}[...] ({WHAT.get(what, what)})" for name, what in tools.items())
+    listed = listed_tools(tools)
     own = task.prompt if isinstance(task, GenerateTask | GroundedTask) else None
     asked = baked(recipe, text_of(recipe, own)) if own else f"{{{{ {task.input} }}}}"
     fields: dict[str, FieldSpec | None] = dict(inputs(recipe, ask))
@@ -57,6 +60,20 @@ def react(recipe: Recipe, ask: str, options: ReactOptions) -> Made:
 def react_completion(recipe: Recipe, options: ReactOptions) -> str:
     """What the student learns to write: the whole trace."""
     return "{{ trace }}"
+
+
+def listed_tools(tools: Mapping[str, str]) -> str:
+    """What the actions are, as a model is told."""
+    return ", ".join(f"{name}[...] ({WHAT.get(what, what)})" for name, what in tools.items())
+
+
+def step_text(question: str, tools: str, trace: str, *, last: bool) -> str:
+    """The prompt of one step with its parts filled in, whatever characters they hold."""
+    before, _, rest = STEP.partition("{% if LAST %}")
+    hint, _, after = rest.partition("{% endif %}")
+    template = before + (hint if last else "") + after
+    parts = {"{{ QUESTION }}": question, "{{ TRACE }}": trace, "TOOLS": tools}
+    return re.sub("|".join(map(re.escape, parts)), lambda found: parts[found[0]], template)
 
 
 def tools_of(recipe: Recipe, options: ReactOptions) -> dict[str, str]:
