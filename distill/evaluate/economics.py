@@ -75,7 +75,7 @@ def economics_sentence(found: Mapping[str, Any] | None) -> str | None:
         return None
     teacher, student = found["teacher_per_1000"], found["student_per_1000"]
     if student is None or teacher is None:
-        return f"No break-even: {found['why']}."
+        return f"there is no break-even: {found['why']}."
     basis = found["rests_on"]
     price = basis["price"] or {}
     if "gpu_hour" in price and basis["tokens_per_s"] is not None:

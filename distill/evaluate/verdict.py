@@ -208,7 +208,7 @@ def _numbers(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Forgotten: {'; '.join(lost)}."
     if (report.get("collapse") or {}).get("collapsed"):
         yield f"Collapse: {report['collapse']['because']}"
-    if (best := (report.get("cascade") or {}).get("best")) is not None and best["handed"] < 1:
+    if (best := (report.get("cascade") or {}).get("best")) is not None and 0 < best["handed"] < 1:
         yield (
             f"Cascade: as right as the teacher alone ({best['agreement']['value']:.3f}) with "
             f"{best['handed']:.0%} of the rows handed to it."

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from distill.judge.results import Comparison, Grade
-from distill.measure.intervals import Figure, bootstrap, nothing
+from distill.measure.intervals import Figure, nothing, proportion
 
 STEPS = 10
 """Points of a curve beside the two ends: tenths of the rows handed on."""
-RESAMPLES = 500
 T = TypeVar("T", Grade, Comparison)
 
 
@@ -111,7 +110,6 @@ def cascade_part(
     *,
     cost_small: float | None = None,
     cost_teacher: float | None = None,
-    seed: int = 0,
 ) -> dict[str, Any] | None:
     """What a cascade would have cost and got right, over thresholds, from recorded answers.
 
@@ -121,7 +119,6 @@ def cascade_part(
         teacher: Whether the dear system's answer is right; None where people take the rest.
         cost_small: USD per 1,000 rows.
         cost_teacher: USD per 1,000 rows.
-        seed: Of the bootstrap.
 
     Returns: to (teacher | people), small and teacher F, points [{threshold, handed, agreement F,
     kept_accuracy F, cost_per_1000}] from none handed on to all, best: the point that hands on
@@ -133,20 +130,20 @@ def cascade_part(
         return None
     cuts = sorted({known[min(len(known) - 1, round(len(known) * k / STEPS))] for k in range(STEPS)})
     points = [
-        _point(cut, confidence, small, teacher, cost_small, cost_teacher, seed)
+        _point(cut, confidence, small, teacher, cost_small, cost_teacher)
         for cut in (0.0, *cuts, _above(known[-1]))
     ]
     points = [
         p for at, p in enumerate(points) if at == 0 or p["handed"] != points[at - 1]["handed"]
     ]
-    alone = None if teacher is None else _mean(teacher, seed)
+    alone = None if teacher is None else _share(teacher)
     best = None
     if alone is not None and alone.value is not None:
         best = next((p for p in points if p["agreement"]["value"] >= alone.value), points[-1])
     return {
         "to": "people" if teacher is None else "teacher",
         "n": len(small),
-        "small": _mean(small, seed).as_dict(),
+        "small": _share(small).as_dict(),
         "teacher": None if alone is None else alone.as_dict(),
         "points": points,
         "best": best,
@@ -165,7 +162,6 @@ def _point(
     teacher: Sequence[bool] | None,
     cost_small: float | None,
     cost_teacher: float | None,
-    seed: int,
 ) -> dict[str, Any]:
     # At 0 nothing is handed on but what has no confidence at all.
     kept = [p is not None and p >= cut for p in confidence]
@@ -173,7 +169,7 @@ def _point(
     agreement = nothing("people decide the rest")
     if teacher is not None:
         right = [s if k else t for s, t, k in zip(small, teacher, kept, strict=True)]
-        agreement = _mean(right, seed)
+        agreement = _share(right)
     own = [s for s, k in zip(small, kept, strict=True) if k]
     dear = cost_teacher if teacher is not None else 0.0
     cost = None if cost_small is None or dear is None else cost_small + handed * dear
@@ -181,12 +177,10 @@ def _point(
         "threshold": cut,
         "handed": handed,
         "agreement": agreement.as_dict(),
-        "kept_accuracy": _mean(own, seed).as_dict(),
+        "kept_accuracy": _share(own).as_dict(),
         "cost_per_1000": cost,
     }
 
 
-def _mean(right: Sequence[bool], seed: int) -> Figure:
-    if not right:
-        return nothing("every row is handed on")
-    return bootstrap([float(value) for value in right], seed, resamples=RESAMPLES)
+def _share(right: Sequence[bool]) -> Figure:
+    return proportion(sum(right), len(right)) if right else nothing("every row is handed on")

@@ -87,7 +87,7 @@ def judge_passport(
             "verbosity": _verbosity(data, rows, judged),
             "calibration": _calibration(rows, judged, seed),
             "cascade": _cascade(
-                data, rows, judged, teacher, (cost or {}).get("usd_per_1000"), teacher_cost, seed
+                data, rows, judged, teacher, (cost or {}).get("usd_per_1000"), teacher_cost
             ),
             "pass_rate": unknown_pass_rate(NOT_SCORES)
             if data.kind == "pairwise"
@@ -170,7 +170,6 @@ def _cascade(
     teacher: str | None,
     cost: float | None,
     teacher_cost: float | None,
-    seed: int,
 ) -> dict[str, Any] | None:
     """This judge first, the teacher of a column (else people) where it is not sure."""
     dear = None
@@ -183,7 +182,6 @@ def _cascade(
         dear,
         cost_small=cost,
         cost_teacher=teacher_cost,
-        seed=seed,
     )
 
 

@@ -35,7 +35,6 @@ def measure_cascade(
         None if teacher is None else right(teacher),
         cost_small=_cost(figures, "student"),
         cost_teacher=_cost(figures, "teacher"),
-        seed=recipe.seed,
     )
 
 
