@@ -38,6 +38,7 @@ from distill.progress import Listener, Progress, silent
 from distill.recipe.filtering import FilterSpec, NotInGoldFilter, asks, in_order
 from distill.recipe.generation import AskField
 from distill.recipe.schema import Recipe
+from distill.rows.collection import rare_collection
 from distill.rows.row import Row, Verdict
 from teachers.protocol import Teacher
 
@@ -94,14 +95,23 @@ class Chain:
     async def sift(self, rows: list[Row]) -> list[Row]:
         """Returns the rows in id order with their verdicts; dropped ones have status rejected."""
         settled = {row.id: row for row in rows}
+        said: dict[str, list[Verdict]] = {row.id: [] for row in rows}
         alive = sorted((row for row in rows if row.status == "accepted"), key=lambda row: row.id)
         for at, link in enumerate(self._links, 1):
-            judged = await _pass(link, alive)
-            settled.update((row.id, row) for row in judged)
-            alive = [row for row in judged if row.status == "accepted"]
+            with rare_collection():
+                judged = await _pass(link, alive)
+            alive = []
+            for row, verdict in judged:
+                said[row.id].append(verdict)
+                if row.status == "accepted":
+                    alive.append(row)
+                else:
+                    settled[row.id] = row
             figures: dict[str, float | str] = {"filter": link.name, "kept": len(alive)}
             self._listen(Progress("filter", at, len(self._links), figures))
-        return [settled[id] for id in sorted(settled)]
+        settled.update((row.id, row) for row in alive)
+        with rare_collection():
+            return [_with_verdicts(settled[id], said[id]) for id in sorted(settled)]
 
     async def recall(self, rows: Sequence[Row]) -> None:
         """Shows the filters rows that are accepted already, so that they remember them.
@@ -112,7 +122,7 @@ class Chain:
         for link in self._links:
             if not link.paid:
                 judged = await _pass(link, known)
-                known = [replace(row, status="accepted", reason=None) for row in judged]
+                known = [replace(row, status="accepted", reason=None) for row, _ in judged]
 
     def facts(self) -> dict[str, Any]:
         """What the filters tell of themselves, by name; only those that have something to tell."""
@@ -182,34 +192,42 @@ def written_fields(recipe: Recipe) -> tuple[str, ...]:
     return tuple(name for name, spec in fields.items() if isinstance(spec, AskField))
 
 
-async def _pass(link: Link, rows: Sequence[Row]) -> list[Row]:
-    """The rows after one filter, in their order."""
+def _with_verdicts(row: Row, said: Sequence[Verdict]) -> Row:
+    # Not dataclasses.replace, which takes four times as long.
+    verdicts = (*row.verdicts, *said)
+    return Row(row.id, row.fields, row.status, row.reason, row.score, verdicts)
+
+
+async def _pass(link: Link, rows: Sequence[Row]) -> list[tuple[Row, Verdict]]:
+    """The rows after one filter, in their order, with what it said; verdicts are not yet theirs."""
     needs = link.filter.needs
-    whole = [row for row in rows if all(row.fields.get(name) is not None for name in needs)]
+    whole = [row for row in rows if None not in map(row.fields.get, needs)]
     given = link.filter.verdicts(whole)
     verdicts = await given if inspect.isawaitable(given) else given
     if len(verdicts) != len(whole):
         raise RunError(f"filter {link.name} gave {len(verdicts)} verdicts on {len(whole)} rows")
+    if len(whole) == len(rows):
+        return [_apply(link, row, outcome) for row, outcome in zip(rows, verdicts, strict=True)]
     by_id = {row.id: verdict for row, verdict in zip(whole, verdicts, strict=True)}
     missing = Verdict(link.name, False, "missing_field")
     return [_apply(link, row, by_id.get(row.id, missing)) for row in rows]
 
 
-def _apply(link: Link, row: Row, outcome: Outcome) -> Row:
-    fields: Mapping[str, Any]
+def _apply(link: Link, row: Row, outcome: Outcome) -> tuple[Row, Verdict]:
     if isinstance(outcome, Edited):
-        fields, verdict = {**row.fields, **outcome.fields}, outcome.verdict
+        if outcome.fields:
+            row = replace(row, fields={**row.fields, **outcome.fields})
+        verdict = outcome.verdict
     else:
-        fields, verdict = row.fields, outcome
-    if not verdict.keep and link.restored:
-        verdict = replace(verdict, keep=True, reason=f"restored:{verdict.reason or link.name}")
-        return replace(row, fields=fields, verdicts=(*row.verdicts, verdict))
-    verdicts = (*row.verdicts, verdict)
+        verdict = outcome
     if verdict.keep:
-        score = verdict.score if link.filter.quality else row.score
-        # Not dataclasses.replace: this is done for every row and filter.
-        return Row(row.id, fields, row.status, row.reason, score, verdicts)
+        if link.filter.quality and verdict.score != row.score:
+            row = replace(row, score=verdict.score)
+        return row, verdict
+    if link.restored:
+        kept = replace(verdict, keep=True, reason=f"restored:{verdict.reason or link.name}")
+        return row, kept
     # "refusal", not "refusal:refusal": a reason that only repeats the name adds nothing.
     adds = verdict.reason and verdict.reason != link.name
     reason = f"{link.name}:{verdict.reason}" if adds else link.name
-    return replace(row, verdicts=verdicts, status="rejected", reason=reason, score=verdict.score)
+    return replace(row, status="rejected", reason=reason, score=verdict.score), verdict

@@ -18,6 +18,7 @@ class Duplicate:
     def __init__(self, spec: DuplicateFilter, context: Context) -> None:
         self.needs: Sequence[str] = (spec.field or context.task.input,)
         self._seen: set[bytes] = set()
+        self._kept = Verdict("duplicate", True)
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Verdict]:
         """Drops with the reason "duplicate"."""
@@ -29,4 +30,4 @@ class Duplicate:
         if key in self._seen:
             return Verdict("duplicate", False, "duplicate")
         self._seen.add(key)
-        return Verdict("duplicate", True)
+        return self._kept

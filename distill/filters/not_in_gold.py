@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from distill.filters.filter import Context, text_of_value
-from distill.measure.duplicates import NearDuplicates, normalise
+from distill.measure.duplicates import NGRAM, NearDuplicates, normalise, shingles
 from distill.measure.embeddings import Embedder, nearest_of
 from distill.measure.ngrams import Containment, NgramIndex
 from distill.recipe.filtering import NotInGoldFilter
@@ -35,7 +35,11 @@ class NotInGold:
         self._alike = NearDuplicates(spec.similarity) if spec.similarity else None
         if self._alike is not None:
             self._alike.extend((f"gold {at}", text) for at, text in enumerate(texts))
+        self._gold_parts: set[str] = set()
+        self._short_runs = spec.ngram < NGRAM
+        self._kept = Verdict("not_in_gold", True)
         for text in texts:
+            self._gold_parts |= shingles(text)
             self._runs.add(text)
             if self._parts is not None:
                 self._parts.add(text)
@@ -46,9 +50,18 @@ class NotInGold:
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Verdict]:
         """Drops with exact, ngram, near or semantic; the score is the likeness of the last two."""
         texts = [text_of_value(row.fields[self.needs[0]]) for row in rows]
-        found = [self._verdict(text) for text in texts]
+        # What shares no three words with gold is neither near it nor holds a run of it.
+        apart = [self._gold_parts.isdisjoint(shingles(text)) for text in texts]
+        found = [
+            self._kept if alone and not self._short_runs else self._verdict(text)
+            for text, alone in zip(texts, apart, strict=True)
+        ]
         if self._alike is not None:
-            left = ((str(at), texts[at]) for at, verdict in enumerate(found) if verdict.keep)
+            left = (
+                (str(at), texts[at])
+                for at, verdict in enumerate(found)
+                if verdict.keep and not apart[at]
+            )
             for place, alike in list(self._alike.look_up(left)):
                 if alike:
                     score = max(likeness for _, likeness in alike)
@@ -70,4 +83,4 @@ class NotInGold:
         share = self._parts.share(text) if self._parts else None
         if share is not None:
             return Verdict("not_in_gold", False, "near", share)
-        return Verdict("not_in_gold", True)
+        return self._kept

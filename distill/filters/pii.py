@@ -19,6 +19,7 @@ class Pii:
         self._fields: Sequence[str] = tuple(spec.fields or both_sides(context.task))
         self.needs: Sequence[str] = self._fields if spec.fields else ()
         self._kinds = tuple(spec.kinds)
+        self._clean = Verdict("pii", True, score=0.0)
         self._mask = spec.action == "mask"
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Outcome]:
@@ -26,16 +27,16 @@ class Pii:
         return [self._verdict(row) for row in rows]
 
     def _verdict(self, row: Row) -> Outcome:
-        kinds: Counter[str] = Counter()
-        masked = {}
-        for name in self._fields:
-            text = row.fields.get(name)
-            hits = find_pii(text, self._kinds) if isinstance(text, str) else []
-            if hits:
-                kinds.update(hit.kind for hit in hits)
-                masked[name] = mask(row.fields[name], hits)
-        if not kinds:
-            return Verdict("pii", True, score=0.0)
+        found = {
+            name: hits
+            for name in self._fields
+            if isinstance(text := row.fields.get(name), str)
+            and (hits := find_pii(text, self._kinds))
+        }
+        if not found:
+            return self._clean
+        kinds = Counter(hit.kind for hits in found.values() for hit in hits)
+        masked = {name: mask(row.fields[name], hits) for name, hits in found.items()}
         count = float(kinds.total())
         if self._mask:
             return Edited(Verdict("pii", True, score=count), masked)

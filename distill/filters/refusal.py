@@ -75,6 +75,7 @@ class Refusal:
     def __init__(self, spec: RefusalFilter, context: Context) -> None:
         self.needs: Sequence[str] = (spec.field,) if spec.field else ()
         self._fields = self.needs or context.written or (context.task.output,)
+        self._kept = Verdict("refusal", True)
         self._refusal = _any_of(REFUSALS)
         self._boilerplate = _any_of((*BOILERPLATE, *LEAD_IN))
 
@@ -89,7 +90,7 @@ class Refusal:
             reason = self.reason(text_of_value(row.fields[name]))
             if reason:
                 return Verdict("refusal", False, reason)
-        return Verdict("refusal", True)
+        return self._kept
 
     def reason(self, text: str) -> str | None:
         """Returns why a text is no answer, or None where it is one."""

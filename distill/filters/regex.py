@@ -18,6 +18,7 @@ class Regex:
         self.needs: Sequence[str] = (spec.field or context.task.input,)
         if spec.match is None and spec.forbid is None:
             raise context.refuse("regex has no pattern", allowed="match, forbid")
+        self._kept = Verdict("regex", True)
         self._match = _compile(spec.match, "match", context)
         self._forbid = _compile(spec.forbid, "forbid", context)
 
@@ -30,7 +31,7 @@ class Regex:
             return Verdict("regex", False, "no_match")
         if self._forbid and self._forbid.search(text):
             return Verdict("regex", False, "forbidden")
-        return Verdict("regex", True)
+        return self._kept
 
 
 def _compile(pattern: str | None, name: str, context: Context) -> re.Pattern[str] | None:

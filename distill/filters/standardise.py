@@ -37,6 +37,7 @@ class Standardise:
         self._fields: Sequence[str] = tuple(spec.fields or both_sides(context.task))
         self.needs: Sequence[str] = self._fields if spec.fields else ()
         self._strip = frozenset(spec.strip)
+        self._unchanged = Edited(Verdict("standardise", True, score=0.0), {})
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Edited]:
         """Drops with empty; the score is how many fields were changed."""
@@ -48,6 +49,8 @@ class Standardise:
         changed = {name: text for name, text in plain.items() if text != texts[name]}
         if not all(plain.values()):
             return Edited(Verdict("standardise", False, "empty", float(len(changed))), {})
+        if not changed:
+            return self._unchanged
         return Edited(Verdict("standardise", True, score=float(len(changed))), changed)
 
 
@@ -72,6 +75,8 @@ def standardised(text: str, strip: frozenset[str]) -> str:
 def _white_space(text: str) -> str:
     """No blanks at line ends, none in a row inside a line, at most one empty line in a row."""
     if "\n" not in text:
+        if "  " not in text and "\t" not in text:
+            return text.strip()
         return re.sub(r"[ \t]+", " ", text).strip()
     lines = []
     for line in text.strip("\n").rstrip().split("\n"):

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from rensa import RMinHash, RMinHashLSH
 
+NGRAM = 3
+"""Words of a shingle; characters in a text of fewer words."""
 PERMUTATIONS = 72
 """At most; as many as the bands need."""
 MOST = 1024
@@ -28,7 +30,11 @@ BLOCK = 2048
 
 _APOSTROPHES = re.compile("(?<=\\w)['\u2019\u02bc](?=\\w)")
 _MARKS = re.compile(r"[^\w\s]|_")
-_BLANKS = {code: " " for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
+_PLAIN = bytes(
+    ord(" ") if unicodedata.category(chr(code)).startswith("P") else ord(chr(code).lower()) % 256
+    for code in range(256)
+)
+"""What stands for each ASCII character: bytes are looked up ten times as fast as characters."""
 
 
 @lru_cache(maxsize=256)
@@ -38,16 +44,15 @@ def normalise(text: str) -> str:
     Symbols such as + or an emoji stay. A text of punctuation alone keeps it.
     """
     if text.isascii():
-        folded = text.lower()
-        whole = _APOSTROPHES.sub("", folded) if "'" in folded else folded
-        plain = whole.translate(_BLANKS)
-    else:
-        folded = unicodedata.normalize("NFKC", text).casefold()
-        plain = _MARKS.sub(_blank_punctuation, _APOSTROPHES.sub("", folded))
+        whole = _APOSTROPHES.sub("", text) if "'" in text else text
+        plain = whole.encode("ascii").translate(_PLAIN).decode("ascii")
+        return " ".join(plain.split()) or " ".join(text.lower().split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    plain = _MARKS.sub(_blank_punctuation, _APOSTROPHES.sub("", folded))
     return " ".join(plain.split()) or " ".join(folded.split())
 
 
-def shingles(text: str, ngram: int = 3) -> frozenset[str]:
+def shingles(text: str, ngram: int = NGRAM) -> frozenset[str]:
     """Returns the word n-grams of a text, or its character n-grams where it has too few words."""
     return frozenset(_parts(normalise(text), ngram))
 
@@ -55,7 +60,7 @@ def shingles(text: str, ngram: int = 3) -> frozenset[str]:
 class NearDuplicates:
     """An index of texts that can be asked for one at least `similarity` alike (Jaccard)."""
 
-    def __init__(self, similarity: float, ngram: int = 3) -> None:
+    def __init__(self, similarity: float, ngram: int = NGRAM) -> None:
         self._similarity = similarity
         self._ngram = ngram
         bands, rows = _bands(similarity)
@@ -111,11 +116,16 @@ class NearDuplicates:
         that were kept before it.
         """
         for id, sketch in self._sketched(rows):
-            # No kept text has this id: a row is looked for before it is added.
-            found = max(self._alike(None, sketch), key=lambda pair: pair[1], default=None)
+            near = self._lsh.query(sketch.minhash)
+            # Most rows are like none; of equals the earliest counts.
+            found: tuple[float, int] | None = None
+            for at in near:
+                similarity = self._similarity_to(at, sketch)
+                if similarity >= self._similarity and (found is None or (-similarity, at) < found):
+                    found = (-similarity, at)
             if found is None:
                 self._insert(id, sketch)
-            yield id, found
+            yield id, found and (self._ids[found[1]], -found[0])
 
     def linked(self, rows: Iterable[tuple[str, str]]) -> list[int]:
         """Adds the rows to an empty index; returns a number per row, equal where chains link them.
@@ -130,7 +140,7 @@ class NearDuplicates:
             left = sorted(set(self._lsh.query(sketch.minhash)))
             while left:
                 other = left.pop()
-                if self._similarity_to(other, sketch.hashes) < self._similarity:
+                if self._similarity_to(other, sketch) < self._similarity:
                     continue
                 small, large = sorted((label[at], label[other]), key=lambda n: len(members[n]))
                 for member in members[small]:
@@ -152,13 +162,14 @@ class NearDuplicates:
         for at in sorted(set(self._lsh.query(sketch.minhash))):
             if self._ids[at] == id or skip(self._ids[at]):
                 continue
-            similarity = self._similarity_to(at, sketch.hashes)
+            similarity = self._similarity_to(at, sketch)
             if similarity >= self._similarity:
                 yield self._ids[at], similarity
 
-    def _similarity_to(self, at: int, own: set[int]) -> float:
+    def _similarity_to(self, at: int, sketch: "_Sketch") -> float:
         """Jaccard with an indexed text, 0 where the sizes alone rule out that it is enough."""
         start, end = self._ends[at], self._ends[at + 1]
+        own = sketch.hashes
         if not self._similarity <= (end - start) / len(own) <= 1 / self._similarity:
             return 0.0
         other = self._sets.get(at)
@@ -166,7 +177,7 @@ class NearDuplicates:
             if len(self._sets) >= SETS:
                 self._sets.clear()
             other = self._sets[at] = frozenset(self._hashes[start:end])
-        shared = len(own & other)
+        shared = len(other.intersection(own))
         return shared / (len(own) + len(other) - shared)
 
     def _insert(self, id: str, sketch: "_Sketch") -> None:
@@ -185,7 +196,7 @@ class NearDuplicates:
         parts = [list(_parts(normalise(text), self._ngram)) for text in texts]
         minhashes = RMinHash.from_token_sets(parts, self._permutations, MINHASH_SEED)
         hashes = RMinHash.hash_token_sets(parts)
-        return [_Sketch(*pair) for pair in zip(minhashes, map(set, hashes), strict=True)]
+        return [_Sketch(*pair) for pair in zip(minhashes, hashes, strict=True)]
 
 
 def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:
@@ -204,7 +215,8 @@ def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:
 
 class _Sketch(NamedTuple):
     minhash: RMinHash
-    hashes: set[int]
+    hashes: list[int]
+    """One of each shingle; no two are equal but by a chance of 2**-64."""
 
 
 def _parts(plain: str, ngram: int) -> Iterable[str]:

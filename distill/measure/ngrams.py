@@ -1,7 +1,8 @@
 """Finds a text inside others: by a shared run of words, whole, or by the share that is there."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from distill.measure.duplicates import normalise, shingles
 
@@ -26,6 +27,8 @@ class NgramIndex:
         self._first = min(n, SHORTEST_WHOLE)
         self._openings: set[str] = set()
         """The first words of every run: one look-up says where a longer run can begin at all."""
+        self._pairs: set[tuple[str, str]] = set()
+        """The first two of them, which cost less to look up."""
 
     def add(self, text: str) -> None:
         """Puts a text into the index."""
@@ -35,12 +38,17 @@ class NgramIndex:
             self._runs.setdefault(size, set()).update(_runs(words, size))
             last = len(words) - size + self._first
             self._openings.update(_runs(words[:last], self._first))
+            self._pairs.update(pairwise(words[:last]))
 
     def hit(self, text: str) -> str | None:
         """Returns the longest indexed run of words that the text holds, or None."""
         words = normalise(text).split()
-        openings = self._openings
-        starts = [at for at, run in enumerate(_runs(words, self._first)) if run in openings]
+        first, openings = self._first, self._openings
+        likely: Iterable[int] = range(len(words) - first + 1)
+        if first > 1:
+            pairs = pairwise(words)
+            likely = [at for at, pair in enumerate(pairs) if pair in self._pairs]
+        starts = [at for at in likely if " ".join(words[at : at + first]) in openings]
         for size in sorted(self._runs, reverse=True) if starts else ():
             known = self._runs[size]
             for at in starts:

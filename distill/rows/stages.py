@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from distill.errors import DataError, Problem
 from distill.rows.atomic import atomic_file
+from distill.rows.collection import rare_collection
 from distill.rows.row import Row, Verdict, canonical_json
 
 PARTS = "part-*.parquet"
@@ -72,7 +72,10 @@ def read_stage(folder: Path) -> Iterator[Row]:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Writes rows as one Parquet file; fields and verdicts are JSON text."""
-    columns = zip(*map(_record, rows), strict=True)
+    with rare_collection():
+        # The rows are held, so the ids of their verdicts stay theirs.
+        held, told = list(rows), dict[tuple[int, ...], str]()
+        columns = zip(*[_record(row, told) for row in held], strict=True)
     names = _columns().names
     values = dict(zip(names, columns, strict=False)) or {name: () for name in names}
     table = pa.table({name: list(values[name]) for name in names}, schema=_columns())
@@ -97,20 +100,22 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield Row(**{**record, "fields": json.loads(record["fields"])}, verdicts=verdicts)
 
 
-def _record(row: Row) -> tuple[str, str, str | None, float | None, str, str]:
-    fields = canonical_json(dict(row.fields))
-    return row.id, row.status, row.reason, row.score, fields, _verdicts(row.verdicts)
-
-
-@lru_cache(maxsize=1024)
-def _verdicts(verdicts: tuple[Verdict, ...]) -> str:
-    # Most rows were kept with the same verdicts. dataclasses.asdict would copy each deeply.
-    return canonical_json(
-        [
-            {"by": one.by, "keep": one.keep, "reason": one.reason, "score": one.score}
-            for one in verdicts
-        ]
-    )
+def _record(
+    row: Row, told: dict[tuple[int, ...], str]
+) -> tuple[str, str, str | None, float | None, str, str]:
+    """The row's columns; `told` is what is known of verdicts: most rows were kept with the same."""
+    given = tuple(map(id, row.verdicts))
+    verdicts = told.get(given)
+    if verdicts is None:
+        # dataclasses.asdict would copy each deeply.
+        verdicts = told[given] = canonical_json(
+            [
+                {"by": one.by, "keep": one.keep, "reason": one.reason, "score": one.score}
+                for one in row.verdicts
+            ]
+        )
+    fields = row.fields if isinstance(row.fields, dict) else dict(row.fields)
+    return row.id, row.status, row.reason, row.score, canonical_json(fields), verdicts
 
 
 def _columns() -> Any:
