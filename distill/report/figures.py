@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SYSTEMS = (
-    "teacher", "student", "hard_labels", "hard_labels_confident", "text", "student_before",
-    "zero_shot", "few_shot", "chain_of_thought", "react", "retrieval", "majority", "longer",
+    "teacher", "student", "student_retrieval", "student_closed_book",
+    "hard_labels", "hard_labels_confident", "text", "student_before",
+    "zero_shot", "few_shot", "chain_of_thought", "react", "retrieval", "closed_book",
+    "majority", "longer",
 )  # fmt: skip
 """The order of a comparison, from the one to reach to the one to beat."""
 

@@ -77,12 +77,11 @@ def ladder_results(
     for name, result in climb(context, part, model, rungs, tell).items():
         found[name] = [result]
     student = student_model(context)
-    if student is not None:
-        twins = [
-            replace(rung, name=OF_STUDENT[rung.name])
-            for rung in rungs_of(context, part, student)
-            if rung.name in OF_STUDENT
-        ]
+    if student is not None and "retrieval" in baselines_of(context.recipe):
+        prompt = student_prompt(context.recipe) if student.folder else None
+        limit = answer_tokens(context.recipe) if student.folder else None
+        asked = _retrieval(context, prompt or TaskPrompt.from_recipe(context.recipe), part, limit)
+        twins = [replace(rung, name=OF_STUDENT[rung.name]) for rung in asked]
         for name, result in climb(context, part, student, twins, tell).items():
             found[name] = [result]
     return found
@@ -104,6 +103,11 @@ def ladder_facts(context: Context) -> dict[str, Any] | None:
         search = search_of(recipe)
         facts["retrieval"] = {"method": "bm25", "passages": PASSAGES, "among": search.size}
     return facts
+
+
+def baselines_of(recipe: Recipe) -> frozenset[str]:
+    """The baselines that a recipe asks for."""
+    return frozenset(recipe.evaluate.baselines if recipe.evaluate else ())
 
 
 def rung_count(recipe: Recipe) -> int:
