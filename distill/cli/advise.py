@@ -37,16 +37,17 @@ def advise(
     from distill.run.judge_eval import read_pairs
 
     output: Output = context.obj
-    facts = Facts()
+    facts, here = Facts(), None
     if recipe is not None:
         from distill.recipe.load import load_recipe
-        from distill.run.advice import facts_of
+        from distill.run.advice import costs_here, facts_of
 
-        facts = facts_of(load_recipe(recipe))
+        loaded = load_recipe(recipe)
+        facts, here = facts_of(loaded), costs_here(loaded)
     facts = with_facts(facts, read_pairs(",".join(fact or ()), "--fact"))
     alone = output.as_json or output.quiet or not (sys.stdin.isatty() and sys.stdout.isatty())
     found = walk(facts, None if alone or recipe is not None else _asked)
-    plain = told(found, rungs(found))
+    plain = told(found, rungs(found, here))
     output.result(plain, _text(plain))
 
 

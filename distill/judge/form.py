@@ -9,7 +9,7 @@ from typing import Any
 
 from distill.errors import DataError, Problem, UsageError
 from distill.recipe.prompts import TaskPrompt
-from distill.recipe.task import JudgeAbsoluteTask, JudgePairwiseTask, Scale
+from distill.recipe.task import JudgeAbsoluteTask, JudgePairwiseTask, labels_of
 from distill.rows.row import digest
 
 FACTS = "distill.json"
@@ -30,10 +30,7 @@ class JudgeForm:
     @property
     def scale(self) -> tuple[str, ...]:
         """The allowed verdicts, as text."""
-        scale = getattr(self.prompt.task, "scale", ())
-        if isinstance(scale, Scale):
-            return tuple(str(score) for score in range(scale.min, scale.max + 1))
-        return tuple(scale)
+        return tuple(labels_of(self.prompt.task) or ())
 
     @property
     def hash(self) -> str:

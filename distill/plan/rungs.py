@@ -25,6 +25,19 @@ ON_POLICY = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """What `distill estimate` says of the recipe at hand."""
+
+    rows: float
+    """That the student would learn."""
+    usd: float
+    """For all that the teachers are asked, checks and filters not counted."""
+    read: float
+    """Tokens that a teacher reads for one answer."""
+    written: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
     """One method of the ladder."""
 
@@ -45,28 +58,33 @@ class Rung:
         }
 
 
-def rungs(advice: Advice) -> list[Rung]:
-    """The ladder with costs, risks and starters."""
+def rungs(advice: Advice, here: Here | None = None) -> list[Rung]:
+    """The ladder with costs, risks and starters.
+
+    Args:
+        advice: Which methods.
+        here: Sizes and prices of a recipe; absent: those of a usual task.
+    """
     known = tree()["rungs"]
     return [
         Rung(
             name,
             known[name]["what"],
             known[name]["risk"],
-            cost_of(name, advice.facts),
+            cost_of(name, advice.facts, here),
             starter_of(name, advice.facts),
         )
         for name in advice.ladder
     ]
 
 
-def cost_of(name: str, facts: Facts) -> dict[str, Any]:
-    """USD once and per 1,000 rows, with their assumptions; `distill estimate` knows better.
+def cost_of(name: str, facts: Facts, here: Here | None = None) -> dict[str, Any]:
+    """USD once and per 1,000 rows, with their assumptions.
 
     Training: 6 * parameters * tokens FLOPs (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
     """
     rung = tree()["rungs"][name]
-    read, written = TOKENS_PER_ROW
+    read, written = TOKENS_PER_ROW if here is None else (round(here.read), round(here.written))
     if name in ("retrieval", "retrieval_and_fine_tuning"):
         read += PASSAGES
     if name == "few_shot":
@@ -82,19 +100,23 @@ def cost_of(name: str, facts: Facts) -> dict[str, Any]:
             "basis": f"{read} tokens read and {written} written per row at gpt-4.1's price",
         }
     parameters = rung["parameters"]
-    tokens = _training_tokens(name, facts, read + written)
+    tokens = _training_tokens(name, facts, (read + written) * (here.rows if here else TRAINED_ROWS))
     hours = 6 * parameters * tokens / FLOPS / 3600 * (ON_POLICY if name == "on_policy" else 1)
     reads_on = name in ("continued_pretraining", "pretraining")
-    asked = 0.0 if reads_on else CANDIDATES * TRAINED_ROWS * prompted
+    asked = here.usd if here else CANDIDATES * TRAINED_ROWS * prompted
+    asks = (
+        f"{here.rows:,.0f} rows as `distill estimate` has it"
+        if here
+        else f"{CANDIDATES * TRAINED_ROWS:,} rows asked of gpt-4.1"
+    )
     forward = 2 * parameters * (read + written) / FLOPS
     return {
-        "once_usd": asked + hours * GPU_HOUR_USD,
+        "once_usd": (0.0 if reads_on else asked) + hours * GPU_HOUR_USD,
         "per_1000_usd": 1000 * forward / 3600 * GPU_HOUR_USD,
         "gpu_hours": hours,
         "basis": (
             f"{tokens:,.0f} tokens through {parameters:,} parameters on an H100 at "
-            f"{GPU_HOUR_USD} USD an hour, 35 % of its peak"
-            + ("" if reads_on else f"; {CANDIDATES * TRAINED_ROWS:,} rows asked of gpt-4.1")
+            f"{GPU_HOUR_USD} USD an hour, 35 % of its peak" + ("" if reads_on else f"; {asks}")
         ),
     }
 
@@ -178,12 +200,12 @@ def data_plan(advice: Advice) -> list[dict[str, str]]:
     return plan
 
 
-def _training_tokens(name: str, facts: Facts, per_row: int) -> float:
+def _training_tokens(name: str, facts: Facts, once: float) -> float:
     if name == "pretraining":
         return 20.0 * float(tree()["rungs"][name]["parameters"])
     if name == "continued_pretraining":
         return float(max(facts.raw_tokens or 0, 10_000_000))
-    return float(EPOCHS * TRAINED_ROWS * per_row)
+    return float(EPOCHS * once)
 
 
 def told(advice: Advice, ladder: Sequence[Rung]) -> dict[str, Any]:

@@ -107,6 +107,9 @@ def _options(recipe: Recipe, strategy: str, findings: Findings) -> None:
             fix = f"Add `options: {{{name}: ...}}`."
             findings.add(f"generate.options.{name}", f"strategy {strategy} needs it", None, fix)
         return
+    if getattr(options, "flips", None) == "review" and recipe.review is None:
+        found, fix = "nobody reviews in this recipe", "Give `review`."
+        findings.add("generate.options.flips", found, "tie, drop", fix)
     for name in ("judge", "other"):
         if (teacher := getattr(options, name, None)) is not None:
             known_teacher(recipe, f"generate.options.{name}", teacher, findings)

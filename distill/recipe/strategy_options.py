@@ -115,8 +115,9 @@ class JudgeDataOptions(Model):
     """Teacher that scores; absent: the one that writes."""
     votes: int = Field(default=1, ge=1)
     """judge_absolute: how often a response is scored; the most frequent score counts."""
-    flips: Literal["tie", "drop"] = "tie"
-    """judge_pairwise: what becomes of verdicts that change with the order."""
+    flips: Literal["tie", "drop", "review"] = "tie"
+    """judge_pairwise: what becomes of verdicts that change with the order; `review` keeps them as
+    ties marked `flipped`, which reviewers get first."""
     feedback: bool = True
     """Whether the judge's reasons are written, and learnt."""
 

@@ -4,9 +4,11 @@ from typing import Any
 
 from distill.errors import DistillError
 from distill.plan.facts import Facts, Knowledge, Need, Task
+from distill.plan.rungs import Here
 from distill.recipe.files import locate
 from distill.recipe.schema import Recipe
 from distill.rows.readers import read_records
+from distill.run.estimate import estimate_recipe
 
 TASKS: dict[str, Task] = {
     "classify": "classify",
@@ -45,6 +47,29 @@ def facts_of(recipe: Recipe) -> Facts:
         budget_usd=recipe.budget.usd,
         raw_tokens=_tokens(recipe) if reads_on else None,
         from_scratch=bool(reads_on and recipe.student and recipe.student.init == "scratch"),
+    )
+
+
+def costs_here(recipe: Recipe) -> Here | None:
+    """Sizes and prices out of the recipe's estimate; None where it has none, or no price is known.
+
+    A recipe with problems is advised on all the same: `check` says what they are.
+    """
+    try:
+        found = estimate_recipe(recipe)
+    except DistillError:
+        return None
+    usd, candidates = found["usd"], found["candidates"]
+    if not candidates or not usd or usd["online"] is None or not candidates["value"]:
+        return None
+    asked, tokens, calls = candidates["value"], found["tokens"], found["calls"]["value"]
+    if not calls:
+        return None
+    return Here(
+        rows=found["accept"] or asked,
+        usd=usd["online"]["value"],
+        read=tokens["input"]["value"] / calls,
+        written=tokens["output"]["value"] / calls,
     )
 
 

@@ -29,3 +29,15 @@ def test_a_wrong_fact(project):
     said = project.command("advise", "--fact", "need=speed")
     assert said.code == 2
     assert "cost, style, format" in said.err
+
+
+def test_costs_come_from_the_recipes_estimate(project, monkeypatch):
+    """A rung that trains costs what `estimate` says of the asks; without one the usual sizes."""
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    usd = project.command("estimate", "classify", "--json").json["usd"]["online"]["value"]
+    ladder = project.command("advise", "classify", "--json").json["ladder"]
+    costs = {rung["rung"]: rung["cost"] for rung in ladder}
+    trained = [cost for cost in costs.values() if cost["gpu_hours"]]
+    assert trained
+    assert all(0 < cost["once_usd"] - usd < 50 for cost in trained)
+    assert all("4,000 rows as `distill estimate` has it" in cost["basis"] for cost in trained)

@@ -298,6 +298,14 @@ def test_judge_data_pairwise_flips(make):
     report, kept = make(PAIRS, generate, script=script)
     assert len(kept) < len(rows)
     assert "winner:flip" in report["rows"][0]["reasons"]
+    generate["options"] = {"flips": "review"}
+    _, kept = make(PAIRS, generate, script=script, review={"rows": 5})
+    assert len(kept) == len(rows)
+    assert {row["fields"]["flipped"] for row in kept} == {True, False}
+    for row in kept:
+        same = row["fields"]["ranked"] == {"A": "B", "B": "A"}.get(row["fields"]["ranked_swapped"])
+        tie = row["fields"]["ranked"] == row["fields"]["ranked_swapped"] == "TIE"
+        assert row["fields"]["flipped"] is not (same or tie)
 
 
 def test_copies_of_comparisons(make, tmp_path):

@@ -45,6 +45,9 @@ the responses decides it. Write the reasons only, without the verdict."""
 WINNER = """\
 {% set second = {'A': 'b', 'B': 'a', 'TIE': 'tie'}[ranked_swapped] %}\
 {{ ranked | lower if ranked | lower == second else FLIP }}"""
+FLIPPED = """\
+{% set second = {'A': 'b', 'B': 'a', 'TIE': 'tie'}[ranked_swapped] %}\
+{{ 'false' if ranked | lower == second else 'true' }}"""
 
 
 def judge_data(recipe: Recipe, ask: str, options: JudgeDataOptions) -> Made:
@@ -112,12 +115,15 @@ def _both_orders(
     judge: str, prompt: str, task: JudgePairwiseTask, options: JudgeDataOptions
 ) -> dict[str, FieldSpec | None]:
     swapped = "{% set a, b = b, a %}" + prompt
-    flip = "'tie'" if options.flips == "tie" else "'flip'"
-    keep = None if options.flips == "tie" else ["a", "b", "tie"]
+    drop = options.flips == "drop"
+    keep = ["a", "b", "tie"] if drop else None
+    winner = WINNER.replace("FLIP", "'flip'" if drop else "'tie'")
+    marked = {"flipped": number(FLIPPED)} if options.flips == "review" else {}
     return {
         "ranked": AskField(ask=judge, prompt=prompt, choices=ORDERS),
         "ranked_swapped": AskField(ask=judge, prompt=swapped, choices=ORDERS),
-        task.output: RenderField(render=WINNER.replace("FLIP", flip), keep=keep),
+        task.output: RenderField(render=winner, keep=keep),
+        **marked,
     }
 
 
