@@ -1,6 +1,8 @@
 """A tiny language model in a folder, built in code, that stands in for the recipes' students."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,13 @@ def tiny_model(tmp_path_factory):
         optimizer.zero_grad()
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def project():
+    """The command in this process, as the tests of the run have it."""
+    path = Path(__file__).resolve().parents[1] / "run/project.py"
+    spec = importlib.util.spec_from_file_location("recipes_project", path)
+    module = sys.modules["recipes_project"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
