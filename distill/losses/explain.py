@@ -15,6 +15,19 @@ WEIGHTS = (
 )
 TEXT = "no probabilities: rows get cross-entropy with weight + ce"
 VOTES = "the vote shares are the target"
+VERDICT_WEIGHTS = (
+    "each term is divided by its own count: weight * verdict term / verdicts + ce * CE / "
+    "supervised tokens; a row whose verdict was cut off gets CE with weight + ce"
+)
+VERDICT_TARGETS = {
+    "text": "the target are the row's votes or label log-probabilities, unless they speak against "
+    "the verdict that stands; without any, that verdict alone",
+    "dense": "the teacher scores each answer as a whole text, once before the first step, and is "
+    "then released",
+    "topk": "an answer's target is the mass of its first token at the verdict's position, among "
+    "the answers; two answers that begin alike are refused",
+}
+"""Signal -> where a verdict's target comes from."""
 
 
 def explain(recipe: Recipe) -> dict[str, Any]:
@@ -89,6 +102,8 @@ def _options(loss: Loss) -> dict[str, Any]:
 
 def _notes(train: Train) -> list[str]:
     notes = warnings(train.loss)
+    if train.loss.kind == "verdict":
+        notes += [VERDICT_WEIGHTS, VERDICT_TARGETS[train.signal.kind]]
     if train.signal.kind == "text" and train.loss.kind != "verdict":
         total = train.loss.weight + train.loss.ce
         notes.append(f"the signal is text: this loss is not computed, CE has weight {total:g}")

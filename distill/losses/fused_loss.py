@@ -51,6 +51,8 @@ class HeadTargets:
     """Columns that stand for tokens of both vocabularies; padding lies behind them."""
     keep_BT: Tensor | None = None
     """Which positions of a batch the rows are, its last column left out; for the caller."""
+    ce_N: Tensor | None = None
+    """Weights of cross-entropy; absent: ce, and weight + ce where the teacher is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +106,17 @@ def fused_loss(
 
 
 def token_logp(
-    parts: Sequence[Part], bias_V: Tensor | None, labels_N: Tensor, plan: FusedPlan
+    parts: Sequence[Part], bias_V: Tensor | None, ids_NK: Tensor, plan: FusedPlan
 ) -> Tensor:
-    """Log q of each row's label, with gradients for every part that wants them.
+    """Log q of some tokens at each row, with gradients for every part that wants them.
 
-    Shapes: see Part; returns (N,). The backward pass makes the logits again, chunk by chunk.
+    Shapes: see Part; returns (N, K). The backward pass makes the logits again, chunk by chunk.
     Units: nats.
     Source: log-softmax; its gradient is e_y - q.
     """
     with torch.autocast(parts[0].x_NH.device.type, enabled=False):
         flat = [tensor for part in parts for tensor in part]
-        found: Tensor = _TokenLogp.apply(labels_N, plan, bias_V, *flat)  # type: ignore[no-untyped-call]
+        found: Tensor = _TokenLogp.apply(ids_NK, plan, bias_V, *flat)  # type: ignore[no-untyped-call]
         return found
 
 
@@ -208,42 +210,43 @@ class _Fused(torch.autograd.Function):
 
 
 class _TokenLogp(torch.autograd.Function):
-    """Inputs: labels, plan, bias, then x and weight of every part."""
+    """Inputs: tokens, plan, bias, then x and weight of every part."""
 
     @staticmethod
     def forward(
-        ctx: Any, labels_N: Tensor, plan: FusedPlan, bias_V: Tensor | None, *flat: Tensor
+        ctx: Any, ids_NK: Tensor, plan: FusedPlan, bias_V: Tensor | None, *flat: Tensor
     ) -> Tensor:
         ctx.plan = plan
-        ctx.save_for_backward(labels_N, bias_V, *flat)
-        chunks = _logp_chunks(_parts(flat), bias_V, labels_N, plan)
-        found = [logq_NV.gather(-1, labels_N[at, None])[:, 0] for at, _, logq_NV in chunks]
-        return torch.cat(found) if found else flat[0].new_zeros(0, dtype=_wide(flat[0]))
+        ctx.save_for_backward(ids_NK, bias_V, *flat)
+        chunks = _logp_chunks(_parts(flat), bias_V, plan)
+        found = [logq_NV.gather(-1, ids_NK[at]) for at, _, logq_NV in chunks]
+        return torch.cat(found) if found else flat[0].new_zeros(ids_NK.shape, dtype=_wide(flat[0]))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream_N: Tensor) -> tuple[Any, ...]:
-        labels_N, bias_V, *flat = ctx.saved_tensors
+    def backward(ctx: Any, upstream_NK: Tensor) -> tuple[Any, ...]:
+        ids_NK, bias_V, *flat = ctx.saved_tensors
         parts = _parts(flat)
         gradients = _Gradients(parts, bias_V, ctx.needs_input_grad[2:])
-        with torch.autocast(upstream_N.device.type, enabled=False):
-            for at, z_NV, logq_NV in _logp_chunks(parts, bias_V, labels_N, ctx.plan):
-                dz_NV = logq_NV.exp_().mul_(-upstream_N[at, None])
-                dz_NV.scatter_add_(-1, labels_N[at, None], upstream_N[at, None].to(dz_NV.dtype))
+        with torch.autocast(upstream_NK.device.type, enabled=False):
+            for at, z_NV, logq_NV in _logp_chunks(parts, bias_V, ctx.plan):
+                up_NK = upstream_NK[at].to(logq_NV.dtype)
+                dz_NV = logq_NV.exp_().mul_(-up_NK.sum(dim=-1, keepdim=True))
+                dz_NV.scatter_add_(-1, ids_NK[at], up_NK)
                 gradients.add(_before_transform(dz_NV, z_NV, ctx.plan), at, parts)
-        one = torch.ones((), device=upstream_N.device)
+        one = torch.ones((), device=upstream_NK.device)
         return (None, None, *gradients.scaled(one, [bias_V, *flat]))
 
 
 def _logp_chunks(
-    parts: Sequence[Part], bias_V: Tensor | None, labels_N: Tensor, plan: FusedPlan
+    parts: Sequence[Part], bias_V: Tensor | None, plan: FusedPlan
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Rows, logits and log-softmax of one chunk after another, in buffers that are used again."""
     wide, x_NH = _wide(parts[0].x_NH), parts[0].x_NH
     ready = [Part(part.x_NH, _ready(part.weight_VH, wide)) for part in parts]
-    most = chunk_rows(len(labels_N), len(parts[0].weight_VH), plan, x_NH)
+    most = chunk_rows(len(x_NH), len(parts[0].weight_VH), plan, x_NH)
     buffer_NV = x_NH.new_empty(most, len(parts[0].weight_VH), dtype=wide)
-    for at, _ in _chunks(len(labels_N), None, most):
+    for at, _ in _chunks(len(x_NH), None, most):
         z_NV = _logits(ready, bias_V, at, buffer_NV, plan)
         yield at, z_NV, torch.log_softmax(z_NV, dim=-1)
 
@@ -285,7 +288,7 @@ def _chunk(
     teacher = _teacher_rows(targets, told, z_NV)
     signal_N = None if targets.signal_N is None else targets.signal_N[at]
     if gradients is None:
-        return _values(z_NV, targets, targets.labels_N[at], teacher, signal_N)
+        return _values(z_NV, targets, at, teacher, signal_N)
     found, dz_NV = terms_and_grad(
         z_NV,
         targets.labels_N[at],
@@ -293,6 +296,7 @@ def _chunk(
         teacher,
         signal_N,
         targets.width,
+        None if targets.ce_N is None else targets.ce_N[at],
         # Behind a cap the logits are needed after the gradient, else they make room for it.
         out_NV=z_NV if plan.softcap is None else None,
     )
@@ -303,17 +307,21 @@ def _chunk(
 def _values(
     z_NV: Tensor,
     targets: HeadTargets,
-    labels_N: Tensor,
+    rows: slice,
     teacher: Targets | None,
     signal_N: Tensor | None,
 ) -> Tensor:
     """The three sums of one chunk, block by block like its gradient would be."""
+    labels_N = targets.labels_N[rows]
+    weights_N = None if targets.ce_N is None else targets.ce_N[rows]
     sums_3 = torch.zeros(3, dtype=torch.float64, device=z_NV.device)
     block = next(blocks(z_NV), slice(0, 1)).stop
     for at, told in _chunks(len(z_NV), signal_N, block):
         some = None if teacher is None else rows_of(teacher, told)
         signal_n = None if signal_N is None else signal_N[at]
-        sums_3 += _three(terms(z_NV[at], labels_N[at], targets.loss, some, signal_n, targets.width))
+        ce_n = None if weights_N is None else weights_N[at]
+        given = (labels_N[at], targets.loss, some, signal_n, targets.width, ce_n)
+        sums_3 += _three(terms(z_NV[at], *given))
     return sums_3
 
 

@@ -47,26 +47,29 @@ def terms(
     targets: Targets | None = None,
     signal_N: Tensor | None = None,
     width: int | None = None,
+    ce_N: Tensor | None = None,
 ) -> Terms:
     """Both terms of N supervised tokens, differentiable.
 
     `targets` has the rows where `signal_N` is True, in order; without `signal_N` it has all of
     them. `width` is the part of the vocabulary that student and teacher share (dense targets: as
-    wide as these); beyond it are padding columns, which only cross-entropy sees.
-    Shapes: logits (N, V), labels (N,) token ids, signal (N,) bool.
+    wide as these); beyond it are padding columns, which only cross-entropy sees. `ce_N` are
+    cross-entropy's weights where they are not those of the rule above.
+    Shapes: logits (N, V), labels (N,) token ids, signal (N,) bool, ce (N,).
     Units: nats, summed.
     Source: Hinton et al. 2015, arXiv:1503.02531, section 2, weights as written.
     """
     logq_NV = log_probabilities(student_logits_NV)
-    ce_N = -_at(logq_NV, labels_N)
+    text_N = -_at(logq_NV, labels_N)
     has_N = _has(labels_N, targets, signal_N)
-    kd_M = ce_N.new_zeros(0)
+    kd_M = text_N.new_zeros(0)
     if targets is not None:
         picked_MV = logq_NV if signal_N is None else logq_NV[has_N]
         form = form_of(targets, loss)
         kd_M = form.value(_narrowed(picked_MV, targets, loss, width), targets, loss)
-    weighted = loss.weight * kd_M.sum() + (_ce_weights(loss, has_N, ce_N.dtype) * ce_N).sum()
-    return Terms(Term(kd_M.sum(), len(kd_M)), Term(ce_N.sum(), len(ce_N)), weighted)
+    weight_N = _ce_weights(loss, has_N, text_N.dtype) if ce_N is None else ce_N
+    weighted = loss.weight * kd_M.sum() + (weight_N * text_N).sum()
+    return Terms(Term(kd_M.sum(), len(kd_M)), Term(text_N.sum(), len(text_N)), weighted)
 
 
 def terms_and_grad(
@@ -76,6 +79,7 @@ def terms_and_grad(
     targets: Targets | None = None,
     signal_N: Tensor | None = None,
     width: int | None = None,
+    ce_N: Tensor | None = None,
     out_NV: Tensor | None = None,
 ) -> TermsAndGrad:
     """Both terms and the gradient of the weighted sum with respect to the logits; no graph.
@@ -93,12 +97,14 @@ def terms_and_grad(
     with torch.no_grad():
         for rows in blocks(student_logits_NV):
             logq_NV = log_probabilities(student_logits_NV[rows])
-            ce_N, weight_N = -_at(logq_NV, labels_N[rows]), _ce_weights(loss, has_N[rows], wide)
+            text_N = -_at(logq_NV, labels_N[rows])
+            given = _ce_weights(loss, has_N[rows], wide) if ce_N is None else ce_N[rows]
+            weight_N = given.to(wide)
             grad_NV = logq_NV.exp().mul_(weight_N[:, None])
             grad_NV.scatter_add_(-1, labels_N[rows, None], -weight_N[:, None])
-            ce, weighted = ce + ce_N.sum(), weighted + (weight_N * ce_N).sum()
+            ce, weighted = ce + text_N.sum(), weighted + (weight_N * text_N).sum()
             if targets is not None:
-                here = int(has_N[rows].sum()) if signal_N is not None else len(ce_N)
+                here = int(has_N[rows].sum()) if signal_N is not None else len(text_N)
                 some = rows_of(targets, slice(done, done + here))
                 done += here
                 picked_MV = logq_NV if signal_N is None else logq_NV[has_N[rows]]

@@ -8,7 +8,7 @@ from distill.recipe.training import Train
 
 BUILT_LOSSES = (
     "forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl",
-    "sampled_reverse_kl",
+    "sampled_reverse_kl", "verdict",
 )  # fmt: skip
 
 Unbuilt = tuple[str, str, str | None]

@@ -23,6 +23,7 @@ from distill.recipe.check_systems import check_systems
 from distill.recipe.check_teachers import check_teachers
 from distill.recipe.check_training import check_evaluate, check_train
 from distill.recipe.check_trust import note_trust
+from distill.recipe.check_verdict import check_verdict
 from distill.recipe.expand import expand
 from distill.recipe.findings import Findings, check_schema
 from distill.recipe.given import with_given_rows
@@ -69,6 +70,7 @@ def check(
     if is_hosted(recipe):
         check_hosted(recipe, environ, findings)
     check_classifier(recipe, findings)
+    check_verdict(recipe, findings)
     check_evaluate(recipe, findings)
     check_measures(recipe, findings)
     check_systems(recipe, findings)

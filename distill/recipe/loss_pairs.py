@@ -61,11 +61,11 @@ def refuse(loss: Loss, signal: str, temperatures: Collection[float] = ()) -> str
 
 
 def _temperature(loss: Loss, signal: str, temperatures: Collection[float]) -> str | None:
+    found = f"temperature {loss.temperature:g}: "
+    if loss.kind == "verdict" and loss.temperature != 1:
+        return f"{found}scores and vote shares are compared as they are, at temperature 1"
     if loss.temperature == 1 or signal == "text":
         return None
-    found = f"temperature {loss.temperature:g}: "
-    if loss.kind == "verdict":
-        return f"{found}scores and vote shares are compared as they are, at temperature 1"
     if loss.kind == "sampled_reverse_kl":
         return f"{found}the tokens and their log-probabilities are those of temperature 1"
     if signal == "topk" and loss.temperature not in temperatures:

@@ -149,11 +149,19 @@ def student_prompt(recipe: Recipe) -> TaskPrompt:
     return TaskPrompt(task, Template("{{ input }}", "the classifier's prompt"))
 
 
+def choice(recipe: Recipe, loss: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """Prompt, and fields with probabilities, of a training for which answers are one of a few."""
+    classifier = recipe.student is not None and recipe.student.kind == "classifier"
+    if not classifier and loss != "verdict":
+        return None, []
+    return student_prompt(recipe).as_dict(), soft_fields(recipe)
+
+
 def soft_fields(recipe: Recipe) -> list[str]:
     """Fields whose votes or log-probabilities are a distribution over the labels, best first."""
-    if not isinstance(recipe.task, ClassifyTask):
+    generate, labels = expand(recipe).generate, labels_of(recipe.task)
+    if labels is None:
         return []
-    generate, labels = expand(recipe).generate, recipe.task.labels
     chosen = [
         name
         for name, field in (generate.fields if generate else {}).items()

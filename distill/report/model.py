@@ -115,6 +115,8 @@ class Training(_Part):
     trainable_share: float | None
     pairs: dict[str, float] | None = None
     """Of preference distillation: how many held-out pairs are told right, {right, n}."""
+    verdicts: dict[str, float] | None = None
+    """Of a judge trained on its verdicts: {left_over, score_error, n} as measured last."""
 
 
 class BeforeAfter(_Part):

@@ -11,7 +11,7 @@ from distill.progress import Progress
 from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate
 from distill.recipe.hosted import is_hosted
-from distill.recipe.prompts import TaskPrompt, soft_fields, student_prompt
+from distill.recipe.prompts import TaskPrompt, choice, soft_fields, student_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.signal_source import captured_in_run
 from distill.recipe.task import ClassifyTask
@@ -132,7 +132,9 @@ def arms(context: Context) -> list[Arm]:
     recipe = context.recipe
     student = _student_arm(context)
     found = [student]
-    hard = {**student.train, "signal": {"kind": "text"}}
+    # Of another loss than `verdict`, whose target without a signal are the votes.
+    loss = {key: student.train["loss"][key] for key in ("weight", "ce")}
+    hard = {**student.train, "signal": {"kind": "text"}, "loss": loss}
     for name in recipe.evaluate.compare if recipe.evaluate else ():
         chosen = _confident_rows(context) if name == CONFIDENT else student.rows
         found.append(Arm(name, chosen, hard, None, student.mix))
@@ -315,7 +317,7 @@ def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) 
     recipe, directory = context.recipe, context.directory
     named = "default" if rate is None else f"{rate:g}"
     val = directory.dataset / "val.jsonl"
-    classifier = recipe.student is not None and recipe.student.kind == "classifier"
+    prompt, soft = choice(recipe, arm.train["loss"]["kind"])
     return TrainPlan(
         rows_path=str(arm.rows.resolve()),
         val_path=str(val.resolve()) if val.is_file() else None,
@@ -327,8 +329,8 @@ def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) 
         arm=arm.name,
         output=recipe.task.output,
         mix=arm.mix,
-        prompt=student_prompt(recipe).as_dict() if classifier else None,
-        soft=soft_fields(recipe) if classifier else (),
+        prompt=prompt,
+        soft=soft,
         weights=_weights([base, *_source(arm)]),
         signals=arm.signals,
     )
@@ -363,7 +365,7 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
     keys = (
         "steps", "tokens", "loss_first", "loss_last", "tokens_per_s", "trainable",
         "trainable_share", "val_loss", "seconds", "supervised_tokens", "truncated_rows", "pairs",
-        "soft_rows",
+        "soft_rows", "verdicts",
     )  # fmt: skip
     return {key: getattr(result, key) for key in keys}
 

@@ -39,7 +39,7 @@ class CachedSignal:
         self, cache: SignalCache, rows: Sequence[EncodedRow], *, memory_bytes: int = MEMORY_BYTES
     ) -> None:
         self.width = cache.identity.vocabulary
-        self._cache = cache
+        self.cache = cache
         self._rows = {row.key: signal_row(row) for row in rows}
         self._text = {row.key for row in rows if row.text_only}
         self._decoded: dict[int, Signal] = {}
@@ -77,7 +77,7 @@ class CachedSignal:
         row = self._rows[key]
         if key in self._text:
             return TextOnly(len(row.positions_N))
-        signal = self._cache.read(row)
+        signal = self.cache.read(row)
         size = _size(signal)
         if size <= self._left:
             self._left -= size

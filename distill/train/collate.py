@@ -221,8 +221,9 @@ class PairCollator(Collator):
 
 def emptied(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The batch with nothing to learn, for a rank that only keeps the others company."""
+    kept = {name: value for name, value in batch.items() if not name.startswith("answer_")}
     return {
-        **batch,
+        **kept,
         "labels": torch.full_like(batch["labels"], IGNORED),
         "counts": torch.zeros_like(batch["counts"]),
     }

@@ -74,6 +74,22 @@ class FusedHead:
         delattr(self.swapped[1][0], _PLAN)
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerTokens:
+    """Supervised tokens, and the tokens with which the allowed answers go on."""
+
+    text: HeadTargets
+    at_M: Tensor
+    """Positions of a batch, counted line after line, its last column left out."""
+    ids_MK: Tensor
+    """What may stand behind each of them, filled up with any token."""
+
+    @property
+    def keep_BT(self) -> Tensor | None:
+        """Where the supervised tokens are."""
+        return self.text.keep_BT
+
+
 def head_terms(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -> FusedTerms:
     """The sums over the supervised tokens of a batch; `model` is the installed one or a wrapper.
 
@@ -94,6 +110,18 @@ def head_logp(model: Any, inputs: Mapping[str, Tensor], targets: WrittenTokens) 
     return found
 
 
+def head_answers(
+    model: Any, inputs: Mapping[str, Tensor], targets: AnswerTokens
+) -> tuple[FusedTerms, Tensor]:
+    """The sums over the supervised tokens, and log q of the answers' tokens, differentiable.
+
+    Shapes: inputs (B, T), returns three scalars and (M, K).
+    Units: nats.
+    """
+    *sums, logp_MK = model(**model_inputs(inputs), **{KEYWORD: targets})
+    return FusedTerms(*sums), logp_MK
+
+
 def model_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     """What of a batch the model reads.
 
@@ -110,8 +138,13 @@ def _causal_forward(self: Any, *args: Any, **given: Any) -> Any:
         return getattr(type(self), _OWN_FORWARD)(self, *args, **given)
     told = {name: value for name, value in given.items() if value is not None}
     states_BTH = self.base_model(*args, **told)[0]
+    before_BTH = states_BTH[:, :-1]
+    x = before_BTH[targets.keep_BT]
+    if isinstance(targets, AnswerTokens):
+        width = before_BTH.shape[1]
+        x = torch.cat([x, before_BTH[targets.at_M // width, targets.at_M % width]])
     # Nothing that the model does behind its output layer may touch the loss: not called.
-    return self.get_output_embeddings()(states_BTH[:, :-1][targets.keep_BT], **{KEYWORD: targets})
+    return self.get_output_embeddings()(x, **{KEYWORD: targets})
 
 
 def _linear_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
@@ -135,7 +168,13 @@ def _computed(head: Any, parts: Sequence[Part], bias_V: Tensor | None, targets: 
     """A plain tuple: what wraps the model rebuilds the outputs that it looks through."""
     plan = getattr(head, _PLAN)
     if isinstance(targets, WrittenTokens):
-        return (token_logp(parts, bias_V, targets.labels_N, plan),)
+        return (token_logp(parts, bias_V, targets.labels_N[:, None], plan)[:, 0],)
+    if isinstance(targets, AnswerTokens):
+        rows = len(targets.text.labels_N)
+        text = [Part(part.x_NH[:rows], part.weight_VH) for part in parts]
+        told = [Part(part.x_NH[rows:], part.weight_VH) for part in parts]
+        sums = fused_loss(text, bias_V, targets.text, plan)
+        return (*sums, token_logp(told, bias_V, targets.ids_MK, plan))
     return tuple(fused_loss(parts, bias_V, targets, plan))
 
 

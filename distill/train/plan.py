@@ -40,9 +40,10 @@ class TrainPlan:
     mix: Sequence[Mapping[str, Any]] = ()
     """{rows_path, share}: other rows that are mixed in, learnt from their text alone."""
     prompt: Mapping[str, Any] | None = None
-    """The task and the template that a classifier reads its rows by (TaskPrompt.as_dict)."""
+    """The task and the template of rows whose answer is one of a few (TaskPrompt.as_dict): a
+    classifier's, or those of the loss `verdict`."""
     soft: Sequence[str] = ()
-    """Fields whose votes or log-probabilities a classifier learns from, best first."""
+    """Fields whose votes or log-probabilities these learn from, best first."""
     weights: Sequence[str] = ()
     """Hashes of the weights behind `base` and the teacher: the same folder may hold others."""
     signals: str | None = None
@@ -103,6 +104,9 @@ class TrainResult:
     """Tokens learnt over all steps."""
     pairs: Mapping[str, float] | None = None
     """Of preference distillation on the validation pairs after training: {right, n}."""
+    verdicts: Mapping[str, float] | None = None
+    """Of a judge, as it was measured last: {left_over, score_error, n}: mean mass on no allowed
+    answer, mean distance of the expected score from the target's."""
     soft_rows: int = 0
     """Training rows of a classifier that have a distribution over the labels."""
     truncated_rows: int = 0

@@ -64,7 +64,7 @@ class PreferenceTrainer(DistillTrainer):
             self_test(model, inputs, text)
             self._tested = True
         found = self._margins(model, inputs)
-        self._since_log_5 += _sums(found)
+        self._since_log += _sums(found)
         ce = self._options.ce * found.chosen_nll_P.sum()
         rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
         # The mean over ranks of each one's mean is the mean over all rows: they have as many.

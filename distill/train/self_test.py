@@ -45,7 +45,7 @@ def self_test(model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) ->
     if isinstance(teacher, DenseTargets):
         logits = teacher.project(teacher.hidden_MH)[:, : some.width]
         teacher = logits.to(logits_NV.device, torch.promote_types(logits.dtype, torch.float32))
-    given = (some.labels_N, some.loss, teacher, some.signal_N, some.width)
+    given = (some.labels_N, some.loss, teacher, some.signal_N, some.width, some.ce_N)
     want = terms(logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32)), *given)
     limit = _tolerance(logits_NV)
     ours, theirs = float(found.weighted), float(want.weighted)
@@ -139,6 +139,7 @@ def _first_row(
         teacher=teacher,
         signal_N=signal_N,
         keep_BT=keep_1T,
+        ce_N=None if targets.ce_N is None else targets.ce_N[:count],
     )
     return {name: value[:1] for name, value in inputs.items()}, some
 

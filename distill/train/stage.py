@@ -5,7 +5,7 @@ again. Only rank 0 writes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import torch
 from pydantic import TypeAdapter
 
 from distill.errors import DataError, Problem, RecipeError
-from distill.progress import Listener
+from distill.progress import Listener, Progress
+from distill.recipe.prompts import TaskPrompt
 from distill.recipe.student import Student
 from distill.recipe.training import ForwardKL, Loss, Train
 from distill.signals.dense import TokenTeacher
@@ -42,6 +43,9 @@ from distill.train.scored_signal import ScoredSignal
 from distill.train.student import load_student, load_student_tokenizer, trainable
 from distill.train.teacher_states import teacher_states
 from distill.train.trainer import DistillTrainer, Objective, TeacherSignal, TellProgress
+from distill.train.verdict_rows import AnswerScale, VerdictCollator, judged_rows
+from distill.train.verdict_targets import Shares, left_to_text, shares_of
+from distill.train.verdict_trainer import VerdictTrainer
 from teachers import chat_format
 from teachers.local_loading import quiet
 from teachers.threads import fit_threads
@@ -59,6 +63,8 @@ class _Prepared:
     blends: Sequence[Blend]
     ends: tuple[int, ...]
     """Tokens that end an answer."""
+    scale: AnswerScale | None = None
+    """The allowed answers, where the loss compares them."""
 
 
 def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) -> TrainResult:
@@ -88,7 +94,15 @@ def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) 
         if teacher is None:
             raise RecipeError("train.signal: nobody scores what the student writes")
         source = ScoredSignal(teacher(), ready.tokenizer)
-    trainer, progress = _trainer(plan, ready, shape, args, model, source, listen)
+    shares: Shares | None = None
+    if ready.scale is not None:
+        assert not isinstance(source, ScoredSignal)  # `check` refuses it
+        shares = shares_of(_rows(ready), source, ready.tokenizer, args.device)
+        ready, source = _told(ready, shares), None
+        told = sum(row.key in shares for row in ready.rows.rows)
+        words = f"{plan.arm}: {told} of {len(ready.rows.rows)} rows have a verdict to learn"
+        listen(Progress("train", 0, shape.steps, note=words))
+    trainer, progress = _trainer(plan, ready, shape, args, model, source, listen, shares)
     clear_stale(plan, trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
     result = _result(plan, ready, shape, trainer, progress)
@@ -107,16 +121,42 @@ def _prepare(plan: TrainPlan) -> _Prepared:
     ends = chat_format.end_ids(tokenizer, generation)
     end_id = chat_format.closing_id(tokenizer, chat=chat, ends=ends)
     form = RowFormat(tokenizer, chat, end_id, plan.output, settings.max_length)
-    rows = encode_file(Path(plan.rows_path), form)
+    prompt = _verdict_prompt(plan, settings)
+
+    def read(path: Path, first_key: int) -> EncodedRows:
+        found = encode_file(path, form, first_key=first_key)
+        if prompt is None:
+            return found
+        judged = judged_rows(path, found.rows, form, prompt, plan.soft)
+        return replace(found, rows=judged)
+
+    rows = read(Path(plan.rows_path), 0)
     # A small dataset may leave no row for val; its file is empty then.
     held_out = plan.val_path and Path(plan.val_path).stat().st_size > 0
     val: EncodedRows | None = None
     if plan.val_path and held_out:
-        val = encode_file(Path(plan.val_path), form, first_key=len(rows.rows))
+        val = read(Path(plan.val_path), len(rows.rows))
     _check_kind(rows, settings, plan.rows_path)
     require_val(settings, val is not None)
     blends = _blends(plan, form, len(rows.rows) + (len(val.rows) if val else 0))
-    return _Prepared(settings, student, tokenizer, rows, val, blends, ends)
+    scale = None if prompt is None else AnswerScale(prompt)
+    return _Prepared(settings, student, tokenizer, rows, val, blends, ends, scale)
+
+
+def _verdict_prompt(plan: TrainPlan, settings: Train) -> TaskPrompt | None:
+    """What rows with a verdict are read by, where the loss looks at it."""
+    if settings.loss.kind != "verdict" or settings.objective != "distill":
+        return None
+    if plan.prompt is None:
+        raise RecipeError("train.loss: the verdict's plan needs the task's prompt")
+    return TaskPrompt.from_dict(plan.prompt)
+
+
+def _told(ready: _Prepared, shares: Shares) -> _Prepared:
+    """The same; verdicts of which nothing is told are learnt from their text."""
+    rows = replace(ready.rows, rows=left_to_text(ready.rows.rows, shares))
+    val = ready.val and replace(ready.val, rows=left_to_text(ready.val.rows, shares))
+    return replace(ready, rows=rows, val=val)
 
 
 def _check_kind(rows: EncodedRows, train: Train, path: str) -> None:
@@ -202,9 +242,8 @@ def _reader(
     ready: _Prepared, teacher: Callable[[], TokenTeacher] | None, args: Any
 ) -> TokenTeacher | None:
     """The teacher that reads beside the student, where the signal needs one."""
-    if ready.train.signal.kind != "dense" or teacher is None:
-        return None
-    return _whole(teacher, args)
+    dense = ready.train.signal.kind == "dense"
+    return _whole(teacher, args) if dense and teacher is not None else None
 
 
 def _whole(build: Callable[[], TokenTeacher], args: Any) -> TokenTeacher:
@@ -232,6 +271,7 @@ def _trainer(
     model: Any,
     source: CachedSignal | ScoredSignal | TokenTeacher | None,
     listen: Listener,
+    shares: Shares | None = None,
 ) -> tuple[DistillTrainer, TellProgress]:
     from transformers.trainer_callback import PrinterCallback
 
@@ -247,11 +287,9 @@ def _trainer(
     val = ready.val.rows if ready.val else ()
     signal: TeacherSignal | None = None
     own = source if isinstance(source, ScoredSignal) else None
-    if isinstance(source, ScoredSignal):
-        pass  # speaks of what the student writes alone
-    elif isinstance(source, CachedSignal):
+    if isinstance(source, CachedSignal):
         signal = source
-    elif source is not None:
+    elif source is not None and not isinstance(source, ScoredSignal):
         width = shared_width(ready.tokenizer, source.tokenizer)
         # What the student will write nobody can have read before.
         visits = 0 if ready.train.on_policy else len(order)
@@ -268,6 +306,8 @@ def _trainer(
     trainer: DistillTrainer
     if ready.train.objective == "dpo":
         trainer = PreferenceTrainer(options=ready.train.dpo, folder=Path(plan.out_dir), **given)
+    elif ready.scale is not None and shares is not None:
+        trainer = VerdictTrainer(shares=shares, scores=ready.scale.scores, **given)
     elif fraction := ready.train.on_policy:
         writer = _writer(plan, ready, collator)
         trainer = OnPolicyTrainer(writer=writer, fraction=fraction, own_signal=own, **given)
@@ -301,6 +341,8 @@ def _collator(ready: _Prepared, model: Any) -> Collator:
     flash = "flash" in str(getattr(model.config, "_attn_implementation", ""))
     width = None if flash else ready.train.max_length
     kind = PairCollator if ready.train.objective == "dpo" else Collator
+    if ready.scale is not None:
+        kind = VerdictCollator
     return kind(0 if pad is None else pad, packing=ready.train.packing, width=width)
 
 
@@ -334,6 +376,7 @@ def _result(
         trainable=learnt,
         trainable_share=share,
         pairs=_pairs(trainer) if ready.val is not None else None,
+        verdicts=trainer.verdicts_measured if isinstance(trainer, VerdictTrainer) else None,
         truncated_rows=ready.rows.truncated,
         curve=tuple(_point(line) for line in history if "loss" in line or "eval_loss" in line),
         model_dir=str(

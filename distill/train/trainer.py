@@ -52,6 +52,9 @@ class Objective:
 class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
     """transformers.Trainer with the distillation objective, on rows whose order is fixed."""
 
+    sums_kept = 5
+    """How many sums of a batch are kept for the log."""
+
     def __init__(
         self, *, objective: Objective, collator: Collator, val: Sequence[Item], **options: Any
     ) -> None:
@@ -62,7 +65,7 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         self._objective = objective
         FusedHead.install(self.model, FusedPlan())
         self._tested = False
-        self._since_log_5 = torch.zeros(5, dtype=torch.float64)
+        self._since_log = torch.zeros(self.sums_kept, dtype=torch.float64)
 
     def compute_loss(
         self,
@@ -79,7 +82,7 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
             self._tested = True
         found = head_terms(model, inputs, targets)
         count = len(targets.labels_N)
-        self._since_log_5 += _sums(found, targets)
+        self._since_log += _sums(found, targets)
         items = count if num_items_in_batch is None else num_items_in_batch
         loss = found.weighted / items * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
@@ -94,13 +97,13 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         model = self.model_wrapped
         was_training = model.training
         model.eval()
-        sums_5 = torch.zeros(5, dtype=torch.float64)
+        sums = torch.zeros(self.sums_kept, dtype=torch.float64)
         with torch.no_grad():
             for batch in self._val_batches(eval_dataset or self.eval_dataset):
                 inputs = self._prepare_inputs(batch)
-                sums_5 += self._batch_sums(model, inputs)
+                sums += self._batch_sums(model, inputs)
         model.train(was_training)
-        figures = self._figures(sums_5)
+        figures = self._figures(sums)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
         self.log(metrics)
         control = self.control  # type: ignore[has-type]  # transformers is not fully typed
@@ -110,9 +113,9 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add both terms, before their weights, to every line of the training loss."""
         if "loss" in logs:
-            figures = self._figures(self._since_log_5)
+            figures = self._figures(self._since_log)
             logs |= {name: value for name, value in figures.items() if name != "loss"}
-            self._since_log_5 = torch.zeros(5, dtype=torch.float64)
+            self._since_log = torch.zeros(self.sums_kept, dtype=torch.float64)
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:

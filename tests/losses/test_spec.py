@@ -46,8 +46,8 @@ def test_every_loss_is_described_and_computed():
 
 
 def test_built_losses_are_those_that_training_reaches():
-    """The verdict term waits for its place in the trainer."""
-    assert set(BUILT_LOSSES) == set(classes()) - {"verdict"}
+    """All of them."""
+    assert set(BUILT_LOSSES) == set(classes())
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -82,7 +82,8 @@ def test_temperatures_that_cannot_be_had_are_refused():
     assert refuse(warm, "text") is None
     assert "temperature 1" in refuse(warm, "sampled")
     assert refuse(SampledReverseKL(kind="sampled_reverse_kl", temperature=2.0), "token")
-    assert refuse(VerdictLoss(kind="verdict", temperature=2.0), "dense")
+    for signal in ("dense", "text"):
+        assert refuse(VerdictLoss(kind="verdict", temperature=2.0), signal)
 
 
 def test_text_goes_with_everything_but_what_needs_tokens():

@@ -139,7 +139,6 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("steps: 2", "steps: 2, loss: {kind: verdict}", "train.loss.kind"),
         ("evaluate:", "run: {engine: ray}\nevaluate:", "run.engine"),
     ],
 )

@@ -63,3 +63,48 @@ def test_a_jsd_that_trains_on_nothing_is_noted(write: Write) -> None:
     """Near its ends the published form shrinks to almost nothing."""
     notes = report(write, "loss: {kind: jsd, beta: 0.02}, signal: {kind: dense}").notes
     assert any("normalised: true" in note for note in notes)
+
+
+JUDGE = "kind: judge_absolute, input: text, output: score, scale: {min: 1, max: 3}"
+
+
+@pytest.mark.parametrize(
+    ("task", "train", "key", "why"),
+    [
+        ("kind: generate", "{kind: verdict}", "train.loss.kind", "no closed list of answers"),
+        (None, "{kind: verdict, form: cdf}", "train.loss.form", "labels have no order"),
+        (None, "{kind: verdict, temperature: 2}", "train.loss", "at temperature 1"),
+        (None, "{kind: verdict}, objective: clm", "train.loss", "clm has no verdicts"),
+        (
+            None,
+            "{kind: verdict}, signal: {kind: dense, from: loc}, on_policy: 0.5",
+            "train.on_policy",
+            "behind the feedback of its row",
+        ),
+        (
+            "kind: classify, input: text, output: label, labels: [billing, bug], "
+            "completion: '{{ label }}, I think'",
+            "{kind: verdict}",
+            "task.completion",
+            "the last thing that is written",
+        ),
+    ],
+)
+def test_verdicts_that_cannot_be_scored(write: Write, task, train, key, why) -> None:
+    """No scale, no order, another temperature or objective, own feedback, words behind it."""
+    old = "kind: classify, input: text, output: label, labels: [billing, bug]"
+    student = "student: {init: scratch, config: {model_type: llama}, tokenizer: loc}\n"
+    path = write(
+        (old, task or old),
+        ("big: {kind: scripted}", "big: {kind: scripted}\n  loc: {kind: local, model: a/b}"),
+        (SPLIT, f"{SPLIT}{student}train: {{steps: 2, loss: {train}}}\n"),
+    )
+    found = check(load_recipe(path), {}, lambda path: []).problems
+    assert [one.found for one in found if one.key == key and why in one.found], found
+
+
+def test_a_verdict_without_probabilities_says_what_its_target_is(write: Write) -> None:
+    """The fields whose votes count."""
+    found = report(write, "loss: {kind: verdict}")
+    assert [one for one in found.problems if one.key and one.key.startswith("train")] == []
+    assert any("votes or label log-probabilities of label" in note for note in found.notes)
