@@ -132,9 +132,9 @@ def arms(context: Context) -> list[Arm]:
     recipe = context.recipe
     student = _student_arm(context)
     found = [student]
-    # Of another loss than `verdict`, whose target without a signal are the votes.
-    loss = {key: student.train["loss"][key] for key in ("weight", "ce")}
-    hard = {**student.train, "signal": {"kind": "text"}, "loss": loss}
+    # Votes would be a target of the loss `verdict`, and its own words are no labels.
+    loss = {"kind": "forward_kl", **{key: student.train["loss"][key] for key in ("weight", "ce")}}
+    hard = {**student.train, "signal": {"kind": "text"}, "loss": loss, "on_policy": None}
     for name in recipe.evaluate.compare if recipe.evaluate else ():
         chosen = _confident_rows(context) if name == CONFIDENT else student.rows
         found.append(Arm(name, chosen, hard, None, student.mix))
