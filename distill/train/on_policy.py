@@ -2,7 +2,8 @@
 
 In such a step every row keeps its prompt, the student writes the answer with the weights of that
 very step, and the teacher is asked about each token of it (Agarwal et al. 2023, arXiv:2306.13649,
-algorithm 1). The student's own words are no target, so such a step has no cross-entropy on them.
+algorithm 1). The student's own words are no target, so such a step has no cross-entropy on them;
+mixed-in rows of text keep theirs, with weight + ce.
 Which steps these are, and what is drawn, follows from the seed alone.
 Shapes: B rows, T tokens.
 """
@@ -117,8 +118,11 @@ class OnPolicyTrainer(DistillTrainer):
         self._writer = writer
         self._fraction = fraction
         self._given: Objective = self._objective
+        loss = self._given.loss
         self._own = Objective(
-            self._given.loss.model_copy(update={"ce": 0.0}), own_signal or self._given.signal
+            loss.model_copy(update={"ce": 0.0}),
+            own_signal or self._given.signal,
+            text_ce=loss.weight + loss.ce,
         )
 
     def get_batch_samples(

@@ -19,7 +19,7 @@ from transformers import Trainer, TrainerCallback
 from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
 from distill.recipe.training import Loss
-from distill.train.collate import IGNORED, Collator, Item, emptied
+from distill.train.collate import IGNORED, Collator, Item, emptied, signalled
 from distill.train.fused_head import FusedHead, head_terms
 from distill.train.self_test import packing_test, self_test
 
@@ -38,12 +38,18 @@ class Objective:
 
     loss: Loss
     signal: TeacherSignal | None = None
+    text_ce: float | None = None
+    """Weight of cross-entropy on rows of text; absent: weight + ce of the loss."""
 
     def targets(self, inputs: Mapping[str, Tensor]) -> HeadTargets:
         """What is to be learnt from a batch."""
         labels_BT = inputs["labels"][:, 1:]
         keep_BT = labels_BT != IGNORED
-        text = HeadTargets(labels_BT[keep_BT], self.loss, keep_BT=keep_BT)
+        labels_N, ce_N = labels_BT[keep_BT], None
+        if self.text_ce is not None:
+            told_N = signalled(inputs)
+            ce_N = torch.where(told_N, self.loss.ce, self.text_ce).to(labels_N.device)
+        text = HeadTargets(labels_N, self.loss, keep_BT=keep_BT, ce_N=ce_N)
         if self.signal is None or bool(inputs["text_only"].all()):
             return text
         return self.signal.added(text, inputs)

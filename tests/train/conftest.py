@@ -64,21 +64,23 @@ def base(tmp_path_factory, student):
 
 @pytest.fixture(scope="session")
 def teacher_folder(tmp_path_factory, base):
-    """A model with the student's tokenizer, other weights, and opinions."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    """A wider model with the student's tokenizer that has learnt something of rows like these."""
+    from distill.progress import silent
     from distill.train.initialise import make_student
+    from distill.train.plan import TrainPlan
+    from distill.train.stage import train
 
-    out = tmp_path_factory.mktemp("teacher")
+    folder = tmp_path_factory.mktemp("teacher")
     wider = {**CONFIG, "hidden_size": 32, "vocab_size": 300}
     spec = {"init": "scratch", "config": wider, "tokenizer": base}
-    make_student(spec, base, (), 6, out)
-    model = AutoModelForCausalLM.from_pretrained(out)
-    for parameter in model.parameters():
-        parameter.data.mul_(3)
-    model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(base).save_pretrained(out)
-    return str(out)
+    begun = make_student(spec, base, (), 6, folder / "begun")
+    rows = folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps(_record(at)) + "\n" for at in range(24)))
+    settings = {"batch": 8, "steps": 12, "lr": 1e-2, "max_length": 64}
+    plan = TrainPlan(
+        rows_path=str(rows), student=spec, base=begun, train=settings, out_dir=str(folder / "out")
+    )
+    return train(plan, None, silent).model_dir
 
 
 @pytest.fixture

@@ -127,3 +127,22 @@ def test_a_scored_signal_trains_on_own_words(make_plan, teacher_folder, write_ro
     packed = make_plan("packed", steps=4, lr=1e-3, packing=True, changes={"mix": mix}, **settings)
     again = train(packed, lambda: _Scorer(teacher_folder), silent)
     assert again.curve[1]["kd_loss"] == pytest.approx(result.curve[1]["kd_loss"], rel=1e-3)
+
+
+def test_mixed_in_text_keeps_its_whole_weight(make_plan, teacher_folder, write_rows, tmp_path):
+    """In a step on own words, which have no cross-entropy, rows of text have weight + ce."""
+    text = [{"id": f"t-{at}", "text": "the old cat is very old"} for at in range(3)]
+    mix = [{"rows_path": write_rows(tmp_path / "mix.jsonl", text), "share": 0.5}]
+
+    def loss(name, **weights):
+        settings = {"signal": {"kind": "dense"}, "loss": {"kind": "reverse_kl", **weights}}
+        settings |= {"steps": 1, "on_policy": 1.0, "max_length": 24}
+        plan = make_plan(name, changes={"mix": mix}, **settings)
+        return train(plan, lambda: LocalModel.load(teacher_folder), silent).curve[0]
+
+    text_alone = loss("text", weight=0.0, ce=1.0)["loss"]
+    assert text_alone > 1.0
+    assert loss("half", weight=0.0, ce=0.5)["loss"] == pytest.approx(text_alone / 2, rel=1e-4)
+    both = loss("both", weight=0.25, ce=0.75)
+    own = both["loss"] - text_alone
+    assert 0 < own < 0.25 * both["kd_loss"]  # its share of all tokens
