@@ -41,7 +41,7 @@ from distill.train.preference import PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
 from distill.train.scored_signal import ScoredSignal
 from distill.train.student import load_student, load_student_tokenizer, trainable
-from distill.train.teacher_states import teacher_states
+from distill.train.teacher_states import check_teacher, teacher_states
 from distill.train.trainer import DistillTrainer, Objective, TeacherSignal, TellProgress
 from distill.train.verdict_rows import AnswerScale, VerdictCollator, judged_rows
 from distill.train.verdict_targets import Shares, left_to_text, shares_of
@@ -87,6 +87,9 @@ def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) 
     # ZeRO-3 shards what is loaded while this object lives, so the student comes first.
     model = load_student(plan.base, ready.student, cpu=args.use_cpu)
     reader = _reader(ready, teacher, args)
+    if reader is not None:
+        width = shared_width(ready.tokenizer, reader.tokenizer)
+        check_teacher(reader, width, ready.rows.rows, args.device)
     if reader is None:  # a teacher is the larger one, and has chosen already
         fit_threads(model.num_parameters())
     source: CachedSignal | ScoredSignal | TokenTeacher | None = signal or reader

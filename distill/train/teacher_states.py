@@ -7,18 +7,24 @@ that a continued training sees the very same numbers.
 Shapes: B rows, T tokens, N supervised tokens, H hidden.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from distill.losses.fused_loss import DenseTargets, HeadTargets
+from distill.signals.consistency import GoldLoss, refuse_ignorant
 from distill.signals.dense import TokenTeacher
 from distill.train.collate import IGNORED, Collator, EncodedRow, signalled, unpacked
 
 MEMORY_BYTES = 512 * 2**20
 BATCH_TOKENS = 4096
+SAMPLE_ROWS = 16
+CHUNK = 256
+"""Positions whose logits are looked at together before the first step."""
 
 
 class LiveTeacher:
@@ -61,6 +67,37 @@ class RememberedTeacher:
         states_NH = self._states_NH[at_N.to(self._states_NH.device)]
         told = DenseTargets(states_NH, self._teacher.project)
         return _with(targets, inputs, told, self.width)
+
+
+@torch.no_grad()
+def check_teacher(
+    teacher: TokenTeacher,
+    width: int,
+    rows: Sequence[EncodedRow],
+    device: torch.device,
+    *,
+    sample: int = SAMPLE_ROWS,
+) -> GoldLoss:
+    """The teacher's loss on the answers of some rows, spread over all of them.
+
+    `width`: columns that stand for tokens of both vocabularies.
+    Raises: RecipeError when it knows no more than a guess.
+    """
+    told = [row for row in rows if not row.text_only and row.supervised]
+    sums, positions = 0.0, 0
+    for row in told[:: max(1, len(told) // sample)]:
+        inputs = {name: value.to(device) for name, value in Collator(0)([row]).items()}
+        labels_N = inputs["labels"][0, 1:]
+        labels_N = labels_N[labels_N != IGNORED]
+        states_NH = _states(teacher, inputs)
+        for start in range(0, len(labels_N), CHUNK):
+            part, gold = states_NH[start : start + CHUNK], labels_N[start : start + CHUNK]
+            logits_NV = teacher.project(part)[:, :width].float()
+            sums += float(cross_entropy(logits_NV, gold.to(logits_NV.device), reduction="sum"))
+            positions += len(gold)
+    loss = GoldLoss(positions, sums / max(positions, 1), math.log(width))
+    refuse_ignorant(str(getattr(teacher, "source", "the teacher")), loss)
+    return loss
 
 
 def teacher_states(

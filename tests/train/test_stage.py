@@ -280,6 +280,27 @@ def test_a_teacher_with_another_vocabulary_is_refused(make_plan, student, tmp_pa
     assert "signal: text" in problem.fix
 
 
+def test_a_live_teacher_that_only_guesses_is_refused(make_plan, base):
+    """Before the first step, with its loss, that of a guess, and what to look at."""
+    for name in ("forward_kl", "reverse_kl"):
+        loss = {"kind": name, "weight": 1.0, "ce": 0.0}
+        plan = make_plan(name, signal={"kind": "dense"}, loss=loss)
+        with pytest.raises(RecipeError, match="worse than a guess") as told:
+            train(plan, lambda: _shifted(base), silent)
+        [problem] = told.value.problems
+        assert "nats per token" in problem.found
+        assert "chat template" in problem.fix
+        assert not (Path(plan.out_dir) / "model").exists()
+
+
+def _shifted(folder):
+    """A model whose output layer speaks of other tokens than its vocabulary has."""
+    teacher = LocalModel.load(folder)
+    with torch.no_grad():
+        teacher.model.lm_head.weight.mul_(20)
+    return teacher
+
+
 def test_a_dense_signal_needs_a_teacher(make_plan):
     """Without one the plan is refused before anything is loaded."""
     with pytest.raises(RecipeError, match="needs a local teacher"):
