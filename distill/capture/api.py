@@ -1,13 +1,16 @@
 """Signals from answers that an API has written: its log-probabilities of the tokens it wrote.
 
-They are used where the API's tokens are the student's, byte by byte; a row where one is not counts
-as text. Alternatives that are no single token of the student fall to the tail. Where the API does
-not tell the token that ends an answer, its support is empty. Nothing is asked here.
+They are used where the API's tokens are the student's, byte by byte. In a row where one is not,
+only allowed answers and digits that are one token on both sides are told, as a distribution over
+such answers; everything else counts as text. Alternatives that are no single token of the student
+fall to the tail. Where the API does not tell the token that ends an answer, its support is empty.
+Nothing is asked here.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import numpy as np
 from distill.capture.result import Captured, captured
 from distill.errors import Problem, RecipeError
 from distill.progress import Listener, Progress
+from distill.rows.row import digest
 from distill.signals.cache import CacheWriter
 from distill.signals.consistency import gold_loss
 from distill.signals.identity import Identity
@@ -27,6 +31,7 @@ from teachers.protocol import TokenLogprob
 
 COMMIT_ROWS = 256
 NOT_TOLD = float("nan")
+OTHER_TOKENS = "the API cuts the answer into other tokens than the student"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,12 @@ class StoredAnswer:
 class ApiReader:
     """Reads stored log-probabilities in a student's tokens."""
 
-    def __init__(self, tokenizer: Any, settings: CaptureSettings) -> None:
+    def __init__(
+        self, tokenizer: Any, settings: CaptureSettings, allowed: Sequence[str] = ()
+    ) -> None:
+        """`allowed`: the answers of a closed task."""
         self._settings = settings.checked()
+        self._allowed = frozenset(allowed)
         self._pieces = piece_bytes(tokenizer)
         self._ids = {} if self._pieces is None else ids_by_bytes(self._pieces, tokenizer)
         # Some servers tell the token that ends an answer too, and it may be an alternative.
@@ -67,6 +76,8 @@ class ApiReader:
         written = texts[:-1] if closed else texts
         lead = self._lead(written, logprobs)
         why = _unlike(written, logprobs, lead)
+        if why == OTHER_TOKENS and self._settings.kind == "topk":
+            return self._answers_alone(written, logprobs, lead, gold)
         if why is not None:
             return TextOnly(positions, why)
         gold_logp = [one.logp for one in logprobs] + [NOT_TOLD] * closed
@@ -77,6 +88,40 @@ class ApiReader:
             for place, (one, at) in enumerate(zip(logprobs, gold, strict=False))
         ]
         return from_lists(gold_logp, entries + [[]] * closed)
+
+    def _answers_alone(
+        self,
+        written: Sequence[bytes | None],
+        logprobs: Sequence[TokenLogprob],
+        lead: bytes,
+        gold: Sequence[int],
+    ) -> Signal:
+        """The positions of answers and digits that begin and end where the API's token does."""
+        ours = _spans([text or b"" for text in written])
+        told = [one.token.encode() for one in logprobs]
+        theirs = _spans([lead + told[0], *told[1:]])
+        at_span = {span: at for at, span in enumerate(theirs)}
+        logp = [NOT_TOLD] * len(gold)
+        supports: list[list[tuple[int, float]]] = [[] for _ in gold]
+        for place, span in enumerate(ours):
+            at = at_span.get(span)
+            if at is None or not self._is_answer(logprobs[at].token, logprobs[at].token):
+                continue
+            one = logprobs[at]
+            top = tuple((text, p) for text, p in one.top if self._is_answer(text, one.token))
+            logp[place] = one.logp
+            kept = TokenLogprob(one.token, one.logp, top)
+            supports[place] = self._entries(kept, gold[place], lead if at == 0 else b"")
+        if not any(supports):
+            return TextOnly(len(gold), OTHER_TOKENS)
+        return from_lists(logp, supports)
+
+    def _is_answer(self, text: str, beside: str) -> bool:
+        """Whether a token is an allowed answer, or digits where the written one is."""
+        word, like = text.strip(), beside.strip()
+        if text[: len(text) - len(text.lstrip())] != beside[: len(beside) - len(beside.lstrip())]:
+            return False  # another space in front makes another token of it
+        return word in self._allowed or (word.isdecimal() and like.isdecimal())
 
     def _lead(self, written: Sequence[bytes | None], logprobs: Sequence[TokenLogprob]) -> bytes:
         """The space that some tokenizers put in front of a text, which the API did not write."""
@@ -104,6 +149,7 @@ def capture_answers(
     settings: CaptureSettings,
     folder: Path | str,
     listen: Listener,
+    allowed: Sequence[str] = (),
 ) -> Captured:
     """Fill the cache from stored answers; text-only rows are kept as such, and counted by reason.
 
@@ -114,11 +160,13 @@ def capture_answers(
         settings: What is kept; temperature 1 only.
         folder: The cache; made when it is not there.
         listen: Is told now and then.
+        allowed: The answers of a closed task: where they are one token on both sides, they are
+            told also in rows that the API cuts into other tokens.
 
     Raises: RecipeError, DataError, RunError.
     """
-    identity = remote_identity(teacher, tokenizer, settings)
-    reader = ApiReader(tokenizer, settings)
+    identity = remote_identity(teacher, tokenizer, settings, allowed)
+    reader = ApiReader(tokenizer, settings, allowed)
     wanted = [one for one in answers if len(one.row.positions_N)]
     reasons: Counter[str] = Counter()
     made: list[Signal] = []
@@ -143,7 +191,9 @@ def capture_answers(
     )
 
 
-def remote_identity(teacher: str, tokenizer: Any, settings: CaptureSettings) -> Identity:
+def remote_identity(
+    teacher: str, tokenizer: Any, settings: CaptureSettings, allowed: Sequence[str] = ()
+) -> Identity:
     """Whose signals these would be: a remote model is known by its name alone.
 
     Raises: RecipeError when the settings ask for what a remote teacher does not tell.
@@ -165,11 +215,17 @@ def remote_identity(teacher: str, tokenizer: Any, settings: CaptureSettings) -> 
         raise RecipeError(str(problem), [problem])
     return Identity(
         teacher=teacher,
-        teacher_fingerprint=f"remote:{teacher}",
+        teacher_fingerprint=f"remote:{teacher}" + (digest(sorted(allowed)) if allowed else ""),
         tokenizer_fingerprint=fingerprint(tokenizer),
         vocabulary=max(tokenizer.get_vocab().values()) + 1,
         settings=settings.checked(),
     )
+
+
+def _spans(texts: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Where each token begins and ends in the bytes of the answer."""
+    ends = list(accumulate(map(len, texts), initial=0))
+    return list(pairwise(ends))
 
 
 def _unlike(
@@ -187,5 +243,5 @@ def _unlike(
         return None
     ours = b"".join(text for text in written if text is not None)
     if ours == b"".join(told):
-        return "the API cuts the answer into other tokens than the student"
+        return OTHER_TOKENS
     return "the row's text is not the answer as the API wrote it"

@@ -14,6 +14,7 @@ from distill.recipe.signal_source import (
     signal_source,
     sparse_signal,
 )
+from distill.recipe.task import labels_of
 from distill.rows.dataset import read_dataset
 from distill.run.context import Context, Outcome
 from distill.run.local_models import load_plan
@@ -194,11 +195,12 @@ def _answers(context: Context, wanted: Wanted) -> "Captured":
 
     config = context.recipe.teachers[wanted.source.teacher]
     known = config.identity or config.model or wanted.source.teacher
-    make_room(wanted.folder, remote_identity(known, wanted.tokenizer, wanted.settings))
+    allowed = labels_of(context.recipe.task) or []
+    make_room(wanted.folder, remote_identity(known, wanted.tokenizer, wanted.settings, allowed))
     logprobs = _logprobs(context, wanted.source.teacher)
     answers = [StoredAnswer(row, logprobs.get(row.id)) for row in wanted.rows]
     return capture_answers(
-        answers, known, wanted.tokenizer, wanted.settings, wanted.folder, context.listen
+        answers, known, wanted.tokenizer, wanted.settings, wanted.folder, context.listen, allowed
     )
 
 

@@ -140,3 +140,33 @@ def test_what_an_api_does_not_tell_is_refused(tmp_path, tokenizer, options):
     """Draws and tempered tails come from local teachers only."""
     with pytest.raises(RecipeError):
         capture_answers([], "gpt", tokenizer, CaptureSettings(**options), tmp_path, silent)
+
+
+def test_answers_are_told_where_the_rest_is_cut_otherwise(tokenizer, tmp_path):
+    """Labels and digits that are one token on both sides, by their bytes; all else is text."""
+    row = _row(tokenizer, "abc 3")
+    told = _told("a", "bc ")
+    top = (("3", -0.5), ("4", -1.5), (" 3", -3.0), ("x", -2.0), ("34", -4.0))
+    told.append(TokenLogprob("3", -0.5, top))
+    allowed = [str(score) for score in range(1, 6)]
+    signal = ApiReader(tokenizer, SETTINGS, allowed).signal(row, told)
+    assert signal.counts_N.tolist() == [0, 0, 0, 2, 0]
+    ids = tokenizer.convert_tokens_to_ids(["3", "4"])
+    assert signal.ids_E.tolist() == sorted(ids)
+    tail = 1 - math.exp(-0.5) - math.exp(-1.5)
+    assert np.allclose(np.exp(signal.log_tail_N), [1, 1, 1, tail, 1], atol=1e-6)
+    assert np.isnan(signal.gold_logp_N).tolist() == [True, True, True, False, True]
+    words = _told("a", "bc")
+    assert isinstance(
+        ApiReader(tokenizer, SETTINGS, ["x"]).signal(_row(tokenizer, "abc"), words), TextOnly
+    )
+    label = ApiReader(tokenizer, SETTINGS, ["ab", "x", "c"])
+    found = label.signal(_row(tokenizer, "cabcab"), _told("ca", "b", "c", "ab"))
+    assert found.counts_N.tolist() == [0, 0, 2, 2, 0]  # the written one and "x"
+    settings = CaptureSettings(k=20, codec="set")
+    captured = capture_answers(
+        [StoredAnswer(row, told)], "gpt", tokenizer, settings, tmp_path, silent, allowed
+    )
+    assert captured.text_only == {}
+    kept = SignalCache(tmp_path).read(row)
+    assert kept.counts_N.tolist() == [0, 0, 0, 2, 0]
