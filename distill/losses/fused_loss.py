@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from distill.losses.core import blocks
 from distill.losses.objective import Terms, terms, terms_and_grad
 from distill.losses.targets import Targets, rows_of
-from distill.recipe.training import Loss
+from distill.recipe.training import HiddenMatch, Loss
 
 BUDGET_BYTES = {"cpu": 512 * 2**20}
 BUDGET_BYTES_ELSEWHERE = 2**30
@@ -53,6 +53,8 @@ class HeadTargets:
     """Which positions of a batch the rows are, its last column left out; for the caller."""
     ce_N: Tensor | None = None
     """Weights of cross-entropy; absent: ce, and weight + ce where the teacher is silent."""
+    hidden: HiddenMatch | None = None
+    """How the states of a dense teacher are matched; for the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class FusedTerms(NamedTuple):
     """What is minimised; the only one with a gradient."""
     kd: Tensor
     ce: Tensor
+    hidden: Tensor | None = None
+    """Distance of the hidden states, where they are matched."""
 
 
 class Part(NamedTuple):
@@ -193,7 +197,7 @@ class _Fused(torch.autograd.Function):
             ctx.gradients = _Gradients(parts, bias_V, needs)
         found = _walk(parts, bias_V, targets, plan, ctx.gradients)
         ctx.mark_non_differentiable(found.kd, found.ce)
-        return tuple(found)
+        return tuple(found[:3])
 
     @staticmethod
     @once_differentiable

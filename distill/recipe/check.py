@@ -16,6 +16,7 @@ from distill.recipe.check_data import (
 )
 from distill.recipe.check_fields import check_fields
 from distill.recipe.check_filters import check_filters, check_split
+from distill.recipe.check_hidden import check_hidden
 from distill.recipe.check_hosted import check_hosted
 from distill.recipe.check_measures import check_measures
 from distill.recipe.check_strategy import check_balance, check_probe, check_strategy
@@ -71,6 +72,7 @@ def check(
         check_hosted(recipe, environ, findings)
     check_classifier(recipe, findings)
     check_verdict(recipe, findings)
+    check_hidden(recipe, findings)
     check_evaluate(recipe, findings)
     check_measures(recipe, findings)
     check_systems(recipe, findings)

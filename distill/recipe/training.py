@@ -169,6 +169,18 @@ Loss = Annotated[
 ]
 
 
+class HiddenMatch(Model):
+    """The student's last hidden states, through a projector, against the live teacher's.
+
+    Added to the loss: weight * distance of every token with a signal / supervised tokens.
+    """
+
+    weight: float = Field(default=1.0, gt=0)
+    measure: Literal["mse", "cosine"] = "mse"
+    """mse: mean squared difference (TinyBERT, arXiv:1909.10351). cosine: 1 - cos (DistilBERT,
+    arXiv:1910.01108)."""
+
+
 class Mix(Model):
     """Other data mixed in against forgetting."""
 
@@ -196,6 +208,8 @@ class Train(Model):
     with `text`). dpo: learn which of two answers is preferred (prompt, chosen, rejected)."""
     signal: Signal = TextSignal()
     loss: Loss = ForwardKL()
+    hidden: HiddenMatch | None = None
+    """Match the hidden states of a live teacher too; the projector is not exported."""
     dpo: PreferenceOptions = PreferenceOptions()
     batch: int = Field(default=32, ge=1)
     """Rows per optimiser step, whatever the number of devices; accumulation is derived."""

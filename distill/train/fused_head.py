@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from distill.errors import Problem, RecipeError
 from distill.losses.fused_loss import (
+    DenseTargets,
     FusedPlan,
     FusedTerms,
     HeadTargets,
@@ -24,8 +25,11 @@ from distill.losses.fused_loss import (
     fused_loss,
     token_logp,
 )
+from distill.losses.hidden import hidden_distance
 
 KEYWORD = "distill_targets"
+PROJECTOR = "distill_projector"
+"""Where a model holds the projector of its hidden states, while it is trained."""
 _PLAN, _OWN_FORWARD, _OWN_CLASS = "distill_plan", "distill_own_forward", "distill_own_class"
 _SCALES = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 _DIVISORS = ("logits_scaling",)
@@ -144,7 +148,26 @@ def _causal_forward(self: Any, *args: Any, **given: Any) -> Any:
         width = before_BTH.shape[1]
         x = torch.cat([x, before_BTH[targets.at_M // width, targets.at_M % width]])
     # Nothing that the model does behind its output layer may touch the loss: not called.
-    return self.get_output_embeddings()(x, **{KEYWORD: targets})
+    found = self.get_output_embeddings()(x, **{KEYWORD: targets})
+    if not isinstance(targets, HeadTargets) or targets.hidden is None:
+        return found
+    distance = _hidden_distance(getattr(self, PROJECTOR), x, targets)
+    weighted, *others = found
+    return (weighted + targets.hidden.weight * distance, *others, distance.detach())
+
+
+def _hidden_distance(projector: Any, x: Tensor, targets: HeadTargets) -> Tensor:
+    """Over the rows that the teacher speaks of; a batch without any still calls the projector."""
+    assert targets.hidden is not None
+    teacher = targets.teacher
+    told = x[:0]
+    if isinstance(teacher, DenseTargets):
+        told = x if targets.signal_N is None else x[targets.signal_N]
+    with torch.autocast(x.device.type, enabled=False):
+        ours = projector(told.float())
+        theirs = teacher.hidden_MH if isinstance(teacher, DenseTargets) else ours.detach()
+        theirs = theirs.to(ours.device)
+        return hidden_distance(ours, theirs, measure=targets.hidden.measure).sum()
 
 
 def _linear_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
@@ -173,9 +196,9 @@ def _computed(head: Any, parts: Sequence[Part], bias_V: Tensor | None, targets: 
         rows = len(targets.text.labels_N)
         text = [Part(part.x_NH[:rows], part.weight_VH) for part in parts]
         told = [Part(part.x_NH[rows:], part.weight_VH) for part in parts]
-        sums = fused_loss(text, bias_V, targets.text, plan)
+        sums = fused_loss(text, bias_V, targets.text, plan)[:3]
         return (*sums, token_logp(told, bias_V, targets.ids_MK, plan))
-    return tuple(fused_loss(parts, bias_V, targets, plan))
+    return tuple(fused_loss(parts, bias_V, targets, plan)[:3])
 
 
 def _adapter(layer: Any, name: str, x: Tensor) -> Part:

@@ -123,6 +123,7 @@ class OnPolicyTrainer(DistillTrainer):
             loss.model_copy(update={"ce": 0.0}),
             own_signal or self._given.signal,
             text_ce=loss.weight + loss.ce,
+            hidden=self._given.hidden,
         )
 
     def get_batch_samples(

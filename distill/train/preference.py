@@ -43,6 +43,8 @@ class Margins(NamedTuple):
 class PreferenceTrainer(DistillTrainer):
     """The same trainer on pairs of answers."""
 
+    sums_kept = 5
+
     def __init__(self, *, options: PreferenceOptions, folder: Path, **given: Any) -> None:
         super().__init__(**given)
         self._options = options

@@ -139,6 +139,7 @@ def _first_row(
         teacher=teacher,
         signal_N=signal_N,
         keep_BT=keep_1T,
+        hidden=None,
         ce_N=None if targets.ce_N is None else targets.ce_N[:count],
     )
     return {name: value[:1] for name, value in inputs.items()}, some

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter
 
 from distill.errors import DataError, Problem, RecipeError
@@ -19,7 +18,7 @@ from distill.recipe.student import Student
 from distill.recipe.training import ForwardKL, Loss, Train
 from distill.signals.dense import TokenTeacher
 from distill.signals.vocabulary import shared_width
-from distill.train.arguments import Shape, check_built, shape_of, training_arguments
+from distill.train.arguments import Shape, check_built
 from distill.train.cached_signal import CachedSignal
 from distill.train.checkpoints import clear_stale, last_checkpoint, save
 from distill.train.classifier import train_classifier
@@ -31,17 +30,18 @@ from distill.train.collate import (
     OrderedRows,
     PairCollator,
 )
-from distill.train.deepspeed_config import is_stage_3, single_process_environment, start_on_cpu
-from distill.train.defaults import method_of
+from distill.train.deepspeed_config import is_stage_3
 from distill.train.early_stop import require_val, stops
-from distill.train.launch import launched_processes
+from distill.train.hidden import add_projector
 from distill.train.on_policy import OnPolicyTrainer, Writer
+from distill.train.outcome import training_result
 from distill.train.plan import TrainPlan, TrainResult, finished
 from distill.train.preference import PreferenceTrainer
 from distill.train.rows import EncodedRows, RowFormat, encode_file
 from distill.train.scored_signal import ScoredSignal
-from distill.train.student import load_student, load_student_tokenizer, trainable
-from distill.train.teacher_states import check_teacher, teacher_states
+from distill.train.start import started
+from distill.train.student import load_student, load_student_tokenizer
+from distill.train.teacher_states import check_teacher, one_state, teacher_states
 from distill.train.trainer import DistillTrainer, Objective, TeacherSignal, TellProgress
 from distill.train.verdict_rows import AnswerScale, VerdictCollator, judged_rows
 from distill.train.verdict_targets import Shares, left_to_text, shares_of
@@ -83,13 +83,16 @@ def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) 
     signal = _cached(plan, ready)
     if ready.train.signal.kind == "dense" and teacher is None:
         raise RecipeError("train.signal: a dense signal needs a local teacher")
-    shape, args = _arguments(plan, ready)
+    rows, val = len(ready.rows.rows), ready.val is not None
+    shape, args = started(plan, ready.train, ready.student, rows=rows, val=val)
     # ZeRO-3 shards what is loaded while this object lives, so the student comes first.
     model = load_student(plan.base, ready.student, cpu=args.use_cpu)
     reader = _reader(ready, teacher, args)
     if reader is not None:
         width = shared_width(ready.tokenizer, reader.tokenizer)
         check_teacher(reader, width, ready.rows.rows, args.device)
+    if reader is not None and ready.train.hidden is not None:
+        add_projector(model, one_state(reader, args.device).shape[-1], plan.seed)
     if reader is None:  # a teacher is the larger one, and has chosen already
         fit_threads(model.num_parameters())
     source: CachedSignal | ScoredSignal | TokenTeacher | None = signal or reader
@@ -102,13 +105,16 @@ def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) 
         assert not isinstance(source, ScoredSignal)  # `check` refuses it
         shares = shares_of(_rows(ready), source, ready.tokenizer, args.device)
         ready, source = _told(ready, shares), None
-        told = sum(row.key in shares for row in ready.rows.rows)
-        words = f"{plan.arm}: {told} of {len(ready.rows.rows)} rows have a verdict to learn"
+        count = sum(row.key in shares for row in ready.rows.rows)
+        words = f"{plan.arm}: {count} of {len(ready.rows.rows)} rows have a verdict to learn"
         listen(Progress("train", 0, shape.steps, note=words))
     trainer, progress = _trainer(plan, ready, shape, args, model, source, listen, shares)
     clear_stale(plan, trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
-    result = _result(plan, ready, shape, trainer, progress)
+    cut = ready.rows.truncated
+    result = training_result(plan, ready.train, shape, trainer, progress, truncated=cut)
+    told = trainer.verdicts_measured if isinstance(trainer, VerdictTrainer) else None
+    result = replace(result, pairs=_pairs(trainer), verdicts=told)
     if reader is not None:
         reader.release()
     save(plan, ready.tokenizer, trainer, result)
@@ -222,25 +228,6 @@ def _scores(train: Train) -> bool:
     return train.signal.kind == "token" and bool(train.on_policy)
 
 
-def _arguments(plan: TrainPlan, ready: _Prepared) -> tuple[Shape, Any]:
-    cpu = not torch.cuda.is_available()
-    if ready.train.deepspeed is not None:
-        single_process_environment()
-    rows = len(ready.rows.rows)
-    shape = shape_of(ready.train, rows=rows, processes=launched_processes(), cpu=cpu)
-    args = training_arguments(
-        ready.train,
-        method_of(ready.student),
-        shape,
-        out_dir=Path(plan.out_dir),
-        seed=plan.seed,
-        val=ready.val is not None,
-    )
-    if ready.train.deepspeed is not None and cpu:
-        start_on_cpu()
-    return shape, args
-
-
 def _reader(
     ready: _Prepared, teacher: Callable[[], TokenTeacher] | None, args: Any
 ) -> TokenTeacher | None:
@@ -301,7 +288,7 @@ def _trainer(
         "model": model,
         "args": args,
         "train_dataset": order,
-        "objective": Objective(_loss(ready.train), signal),
+        "objective": Objective(_loss(ready.train), signal, hidden=ready.train.hidden),
         "collator": collator,
         "val": val,
         "callbacks": [progress, *stops(ready.train)],
@@ -349,53 +336,9 @@ def _collator(ready: _Prepared, model: Any) -> Collator:
     return kind(0 if pad is None else pad, packing=ready.train.packing, width=width)
 
 
-def _result(
-    plan: TrainPlan,
-    ready: _Prepared,
-    shape: Shape,
-    trainer: DistillTrainer,
-    progress: TellProgress,
-) -> TrainResult:
-    history, last = trainer.state.log_history, trainer.state.global_step
-    # Weights that were best on val, and not those of the last step, are measured anew.
-    if ready.val is not None and (
-        ready.train.early_stop
-        or not any("eval_loss" in line and line["step"] == last for line in history)
-    ):
-        trainer.evaluate()
-    losses = [line["loss"] for line in history if "loss" in line]
-    vals = [line["eval_loss"] for line in history if "eval_loss" in line]
-    order: OrderedRows = trainer.train_dataset
-    learnt, share = trainable(trainer.model)
-    return TrainResult(
-        steps=last,
-        tokens=sum(order.tokens_of_steps(shape.batch)[:last]),
-        supervised_tokens=order.supervised(last * shape.batch),
-        loss_first=losses[0],
-        loss_last=losses[-1],
-        val_loss=vals[-1] if vals else None,
-        tokens_per_s=progress.final_tokens_per_s,
-        seconds=progress.seconds,
-        trainable=learnt,
-        trainable_share=share,
-        pairs=_pairs(trainer) if ready.val is not None else None,
-        verdicts=trainer.verdicts_measured if isinstance(trainer, VerdictTrainer) else None,
-        truncated_rows=ready.rows.truncated,
-        curve=tuple(_point(line) for line in history if "loss" in line or "eval_loss" in line),
-        model_dir=str(
-            Path(plan.out_dir)
-            / ("adapter" if ready.student.method in ("lora", "qlora") else "model")
-        ),
-    )
-
-
 def _pairs(trainer: DistillTrainer) -> dict[str, float] | None:
     """What the last look at val said of its pairs."""
-    if not isinstance(trainer, PreferenceTrainer):
+    if not isinstance(trainer, PreferenceTrainer) or not trainer.eval_dataset:
         return None
     right, count = trainer.pairs_measured
     return {"right": right, "n": count}
-
-
-def _point(line: dict[str, float]) -> dict[str, float]:
-    return {key.replace("eval_", "val_"): value for key, value in line.items() if key != "epoch"}

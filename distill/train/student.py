@@ -8,6 +8,7 @@ import torch
 from distill.errors import Problem, RecipeError
 from distill.recipe.student import LoraOptions
 from distill.recipe.suggest import did_you_mean
+from distill.train.fused_head import PROJECTOR
 from teachers.errors import ConfigError
 from teachers.local_loading import load_pretrained, load_tokenizer
 
@@ -56,7 +57,11 @@ def load_student(base: str, student: Any, *, cpu: bool) -> Any:
 
 def trainable(model: Any) -> tuple[int, float]:
     """How many parameters are trained, and their share of all."""
-    sizes = [(_size(p), p.requires_grad) for p in model.parameters()]
+    sizes = [
+        (_size(p), p.requires_grad)
+        for name, p in model.named_parameters()
+        if PROJECTOR not in name  # which is not part of the student
+    ]
     learnt = sum(size for size, trained in sizes if trained)
     return learnt, learnt / sum(size for size, _ in sizes)
 

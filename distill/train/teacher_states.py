@@ -111,10 +111,15 @@ def teacher_states(
 ) -> LiveTeacher | RememberedTeacher:
     """The cheaper of the two ways, for rows that `visits` row readings go through."""
     learnt = sum(row.supervised for row in rows)
-    one = teacher.hidden(torch.zeros(1, 1, dtype=torch.long, device=device), _one(device))
+    one = one_state(teacher, device)
     if visits < 2 * len(rows) or learnt * one.shape[-1] * one.element_size() > MEMORY_BYTES:
         return LiveTeacher(teacher, width)
     return RememberedTeacher(teacher, width, rows, collator, device)
+
+
+def one_state(teacher: TokenTeacher, device: torch.device) -> Tensor:
+    """Hidden states of a text of one token, which tell their width and type: (1, 1, H)."""
+    return teacher.hidden(torch.zeros(1, 1, dtype=torch.long, device=device), _one(device))
 
 
 @torch.no_grad()

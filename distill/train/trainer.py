@@ -18,9 +18,10 @@ from transformers import Trainer, TrainerCallback
 
 from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
-from distill.recipe.training import Loss
+from distill.recipe.training import HiddenMatch, Loss
 from distill.train.collate import IGNORED, Collator, Item, emptied, signalled
 from distill.train.fused_head import FusedHead, head_terms
+from distill.train.hidden import load_projector, save_projector
 from distill.train.self_test import packing_test, self_test
 
 
@@ -40,6 +41,7 @@ class Objective:
     signal: TeacherSignal | None = None
     text_ce: float | None = None
     """Weight of cross-entropy on rows of text; absent: weight + ce of the loss."""
+    hidden: HiddenMatch | None = None
 
     def targets(self, inputs: Mapping[str, Tensor]) -> HeadTargets:
         """What is to be learnt from a batch."""
@@ -49,7 +51,7 @@ class Objective:
         if self.text_ce is not None:
             told_N = signalled(inputs)
             ce_N = torch.where(told_N, self.loss.ce, self.text_ce).to(labels_N.device)
-        text = HeadTargets(labels_N, self.loss, keep_BT=keep_BT, ce_N=ce_N)
+        text = HeadTargets(labels_N, self.loss, keep_BT=keep_BT, ce_N=ce_N, hidden=self.hidden)
         if self.signal is None or bool(inputs["text_only"].all()):
             return text
         return self.signal.added(text, inputs)
@@ -58,7 +60,7 @@ class Objective:
 class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
     """transformers.Trainer with the distillation objective, on rows whose order is fixed."""
 
-    sums_kept = 5
+    sums_kept = 6
     """How many sums of a batch are kept for the log."""
 
     def __init__(
@@ -124,6 +126,15 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
             self._since_log = torch.zeros(self.sums_kept, dtype=torch.float64)
         super().log(logs, start_time)
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            save_projector(self.model, output_dir or self.args.output_dir, state_dict)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        load_projector(self.model, resume_from_checkpoint)
+
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
         """Nothing: the count is not reported, and takes a walk over all parameters."""
         return 0
@@ -135,13 +146,15 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         targets = self._objective.targets(inputs)
         return _sums(head_terms(model, inputs, targets), targets)
 
-    def _figures(self, sums_5: Tensor) -> dict[str, float]:
+    def _figures(self, sums: Tensor) -> dict[str, float]:
         """Over all ranks: the objective per supervised token, each term over its own tokens."""
-        total = self.accelerator.reduce(sums_5.to(self.args.device)).tolist()
-        weighted, kd, told, ce, count = total
+        total = self.accelerator.reduce(sums.to(self.args.device)).tolist()
+        weighted, kd, told, ce, count, hidden = total
         figures = {"loss": weighted / max(count, 1), "ce_loss": ce / max(count, 1)}
         if self._objective.signal is not None:
             figures["kd_loss"] = kd / max(told, 1)
+        if self._objective.hidden is not None:
+            figures["hidden_loss"] = hidden / max(told, 1)
         return figures
 
     def _val_batches(self, rows: Sequence[Item]) -> Iterator[dict[str, Tensor]]:
@@ -159,12 +172,13 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
 
 
 def _sums(found: FusedTerms, targets: HeadTargets) -> Tensor:
-    """What is minimised, KD and its tokens, CE and its tokens of one batch, for the log."""
+    """What is minimised, KD, CE, their tokens, hidden distance of one batch, for the log."""
     weighted, kd, ce = torch.stack([found.weighted.detach(), found.kd, found.ce]).tolist()
     count = len(targets.labels_N)
     told = count if targets.signal_N is None else int(targets.signal_N.sum())
     told = 0 if targets.teacher is None else told
-    return torch.tensor([weighted, kd, told, ce, count], dtype=torch.float64)
+    hidden = 0.0 if found.hidden is None else float(found.hidden)
+    return torch.tensor([weighted, kd, told, ce, count, hidden], dtype=torch.float64)
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not fully typed

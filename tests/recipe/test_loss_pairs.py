@@ -108,3 +108,19 @@ def test_a_verdict_without_probabilities_says_what_its_target_is(write: Write) -
     found = report(write, "loss: {kind: verdict}")
     assert [one for one in found.problems if one.key and one.key.startswith("train")] == []
     assert any("votes or label log-probabilities of label" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("train", "why"),
+    [
+        ("hidden: {weight: 1}", "the signal text has none"),
+        ("hidden: {}, signal: {kind: topk, from: loc}", "the signal topk has none"),
+        ("hidden: {}, objective: clm", "no teacher whose states"),
+        ("hidden: {}, signal: {kind: dense, from: loc}, loss: {kind: verdict}", "and released"),
+    ],
+)
+def test_hidden_states_need_a_live_teacher(write: Write, train: str, why: str) -> None:
+    """Each reason at its key; beside a dense signal nothing is wrong."""
+    [found] = problems(write, train, "train.hidden")
+    assert why in found
+    assert problems(write, "hidden: {}, signal: {kind: dense, from: loc}", "train.hidden") == []
