@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from distill.report import figures, measured, plots
+from distill.report import figures, measured, plots, rungs
 from distill.report.measured_plots import cascade_plot, cost_plot, curve_plot
 from distill.report.page import (
     environment,
@@ -87,6 +87,9 @@ def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
     """What was measured beside the table."""
     collapse = report.get("collapse")
     return {
+        "ladder": rungs.ladder_words(report.get("ladder")),
+        "cells": rungs.two_by_two_lines(report.get("two_by_two")),
+        "rungs": rungs.rung_lines(report.get("significance")),
         "forgetting": measured.forgetting_lines(report.get("forgetting")),
         "failures": measured.failure_lines(report.get("failure_modes")),
         "variety": measured.variety_lines(collapse),
