@@ -54,6 +54,25 @@ def test_openai_fine_tuning_format(dataset):
         assert any(message["role"] == "assistant" for message in example["messages"])
 
 
+def test_openai_fine_tuning_rules(dataset):
+    """The package's own types take every turn; the last is the assistant's; size and count fit."""
+    from openai.types.chat import ChatCompletionMessageParam
+    from pydantic import TypeAdapter
+
+    turn = TypeAdapter(ChatCompletionMessageParam)
+    path = dataset / "openai.jsonl"
+    text = path.read_bytes()
+    assert not text.startswith(b"\xef\xbb\xbf")
+    assert text.endswith(b"\n")
+    assert len(text) < 512 * 2**20  # the most that a file may have
+    examples = [json.loads(line) for line in text.decode().splitlines()]
+    assert len(examples) >= 10  # the fewest that a job takes
+    for example in examples:
+        for message in example["messages"]:
+            turn.validate_python(message, strict=True)
+        assert example["messages"][-1]["role"] == "assistant"
+
+
 def test_card_says_what_is_known_and_what_is_not(dataset):
     """Counts, teachers, prompt hashes, filters, cost and limits; no licence of ours."""
     card = (dataset / "README.md").read_text()
