@@ -113,7 +113,7 @@ async def _gateway(url, rows, in_flight, folder):
     )
     adapter = teachers.build_adapter(config, "t")
     teacher = teachers.Gateway(adapter, config, name="t", store=store, budget=budget)
-    waiting = iter(prompts(rows))
+    waiting = (PROMPT.format(n) for n in range(rows))
 
     async def worker():
         for prompt in waiting:
