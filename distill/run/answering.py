@@ -1,5 +1,6 @@
 """Who answers for the teacher, and how long answers may be."""
 
+from distill.recipe.generation import AskField
 from distill.recipe.given import FIELDS, objective_of
 from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
@@ -18,6 +19,11 @@ def measured_teacher(recipe: Recipe) -> str | None:
 
 def answer_tokens(recipe: Recipe) -> int:
     """Most tokens of a student's answer: as many as its teacher was allowed."""
+    if recipe.task.answer_pattern is not None and recipe.generate is not None:
+        # Reasons and answer may come from several asks: a trace has one for each step.
+        asks = [spec for spec in recipe.generate.fields.values() if isinstance(spec, AskField)]
+        allowed = (spec.max_tokens or recipe.teachers[spec.ask].max_tokens for spec in asks)
+        return max(ANSWER_TOKENS, sum(allowed))
     named = teacher_prompt(recipe)
     if named is None:
         return ANSWER_TOKENS
