@@ -39,7 +39,7 @@ def find_converter() -> Path:
 
 
 def write_gguf(folder: Path, name: str) -> Path:
-    """Converts the model in a folder to `name`.gguf beside its weights, in their own precision.
+    """Converts the model in a folder to `name`.gguf beside its weights, in 16 bits.
 
     Raises: PrerequisiteError without the converter, RunError with its last words when it fails.
     """
@@ -62,6 +62,7 @@ def _failed(converter: Path, why: str) -> RunError:
         file=str(converter),
         key="export.formats",
         found=f"the conversion to gguf failed: {why}",
-        fix="llama.cpp may not know this architecture; leave gguf out of export.formats.",
+        fix="llama.cpp knows architectures and BPE tokenizers by name, not every one, and none that "
+        "was trained for a recipe; leave gguf out of export.formats.",
     )
     return RunError(str(problem), [problem])
