@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from distill.capture.local import capture
 from distill.progress import silent
+from distill.signals.settings import CaptureSettings
+from distill.train.cached_signal import signal_row
 from distill.train.launch import WORKER, launcher_command
 from distill.train.plan import finished
-from distill.train.stage import train
+from distill.train.stage import encoded_rows, train
 from teachers.local_model import LocalModel
 
 ROOT = Path(__file__).parents[2]
+WORDS = ("red", "red rose", "very red", "green", "blue", "a green cat")
 DENSE = {"signal": {"kind": "dense"}, "loss": {"kind": "forward_kl", "weight": 0.9, "ce": 0.1}}
 
 
@@ -29,7 +33,7 @@ def _run(plan, tmp_path, teacher, processes):
     done = subprocess.run(
         [*command, str(path), teacher],
         env=env,
-        timeout=120,
+        timeout=300,
         check=False,
         capture_output=True,
         text=True,
@@ -86,3 +90,76 @@ def test_one_process_under_zero_3(alone, tmp_path, teacher_folder):
     """A launched single process can shard too."""
     plan, want = alone
     _same(_run(_again(plan, "one", deepspeed="zero3"), tmp_path, teacher_folder, 1), want)
+
+
+TWO = pytest.mark.parametrize("deepspeed", [None, "zero3"])
+
+
+def _both(plan, tmp_path, teacher_folder, deepspeed, give=None):
+    """What one process makes of the plan, and two."""
+    want = train(plan, give, silent)
+    again = _again(plan, f"two-{deepspeed}", micro_batch=2, deepspeed=deepspeed)
+    return want, _run(again, tmp_path, teacher_folder if give else "none", 2)
+
+
+@pytest.mark.slow
+@TWO
+def test_a_cached_signal_in_two_processes(make_plan, tmp_path, deepspeed):
+    """Every rank reads the rows that it trains on from the one cache."""
+    folder = tmp_path / "signals"
+    settings = DENSE | {"signal": {"kind": "topk", "k": 8, "codec": "set"}}
+    plan = make_plan("alone", count=12, changes={"signals": str(folder)}, **settings)
+    tokenizer, rows = encoded_rows(plan)
+    asked = [signal_row(row) for row in rows]
+    # A teacher that knows its rows: capture refuses one that is worse than a guess.
+    knows = train(make_plan("knows", count=12, steps=60, lr=1e-2), None, silent)
+    teacher = LocalModel.load(knows.model_dir)
+    capture(asked, teacher, tokenizer, CaptureSettings(k=8, codec="set"), folder, silent)
+    want, found = _both(plan, tmp_path, "none", deepspeed)
+    assert found.curve[0]["kd_loss"] > 0
+    assert _losses(found) == pytest.approx(_losses(want), abs=1e-4)
+
+
+@pytest.mark.slow
+@TWO
+def test_own_words_in_two_processes(make_plan, tmp_path, teacher_folder, deepspeed):
+    """What the student writes follows from seed, step and row; ranks end at different lengths."""
+    loss = {"kind": "reverse_kl", "weight": 1.0, "ce": 0.5}
+    settings = {"signal": {"kind": "dense"}, "loss": loss, "on_policy": 0.5, "max_length": 24}
+    plan = make_plan("alone", count=12, **settings)
+    want, found = _both(
+        plan, tmp_path, teacher_folder, deepspeed, lambda: LocalModel.load(teacher_folder)
+    )
+    assert _losses(found) == pytest.approx(_losses(want), abs=1e-4)
+
+
+@pytest.mark.slow
+@TWO
+def test_preferences_in_two_processes(make_plan, tmp_path, write_rows, deepspeed):
+    """Reference, loss and pairs told right are those of one process."""
+    turn = {at: [{"role": "assistant", "content": word}] for at, word in enumerate(WORDS)}
+    pairs = [
+        {
+            "id": f"p-{at}",
+            "prompt": [{"role": "user", "content": f"rose {at}"}],
+            "chosen": turn[at % 3],
+            "rejected": turn[3 + at % 3],
+            "fields": {},
+        }
+        for at in range(12)
+    ]
+    path = write_rows(tmp_path / "pairs.jsonl", pairs)
+    changes = {"rows_path": path, "val_path": path}
+    plan = make_plan("alone", changes=changes, objective="dpo", lr=1e-3)
+    want, found = _both(plan, tmp_path, "none", deepspeed)
+    assert _losses(found) == pytest.approx(_losses(want), abs=1e-4)
+    assert found.val_loss == pytest.approx(want.val_loss, abs=1e-4)
+    assert found.pairs == want.pairs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deepspeed", ["zero2_offload", "zero3_offload"])
+def test_offloading_changes_nothing(alone, tmp_path, teacher_folder, deepspeed):
+    """Optimiser states, and weights, in the CPU's memory: the losses of one process."""
+    plan, want = alone
+    _same(_run(_again(plan, deepspeed, deepspeed=deepspeed), tmp_path, teacher_folder, 1), want)
