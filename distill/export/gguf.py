@@ -62,7 +62,7 @@ def _failed(converter: Path, why: str) -> RunError:
         file=str(converter),
         key="export.formats",
         found=f"the conversion to gguf failed: {why}",
-        fix="llama.cpp knows architectures and BPE tokenizers by name, not every one, and none that "
+        fix="llama.cpp knows architectures and BPE tokenizers by name, not every one and none that "
         "was trained for a recipe; leave gguf out of export.formats.",
     )
     return RunError(str(problem), [problem])
