@@ -1,5 +1,6 @@
 """Who rated what: from a column per rater, from one line per rating, or from vote counts."""
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -148,12 +149,12 @@ def _votes(items: Sequence[Item], column: str, absent: frozenset[str]) -> Rating
 
 
 def _counts(value: Any, id: str, column: str) -> dict[str, int]:
-    """Label -> count, from an object or its JSON text; a list counts each of its labels once."""
+    """Label -> count, from an object or its JSON text; a list counts each of its labels once.
+
+    The text may be Python's, which pandas writes; a count may be text too.
+    """
     if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise _bad(id, column, value) from None
+        value = _parsed(value, id, column)
     if value is None or value == "":
         return {}
     if isinstance(value, list):
@@ -165,11 +166,22 @@ def _counts(value: Any, id: str, column: str) -> dict[str, int]:
     for label, count in value.items():
         if count is None:
             continue
-        whole = not isinstance(count, bool | str | list | dict) and float(count).is_integer()
-        if not whole or not 0 <= count <= MOST_VOTES:
+        if isinstance(count, str) and count.strip().isdecimal():
+            count = int(count)
+        whole = isinstance(count, int | float) and not isinstance(count, bool)
+        if not (whole and float(count).is_integer() and 0 <= count <= MOST_VOTES):
             raise _bad(id, column, value)
         found[str(label)] = int(count)
     return found
+
+
+def _parsed(text: str, id: str, column: str) -> Any:
+    for parse in (json.loads, ast.literal_eval):  # the second takes literals only
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    raise _bad(id, column, text)
 
 
 def _bad(id: str, column: str, value: Any) -> DataError:

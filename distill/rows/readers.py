@@ -4,6 +4,7 @@ What cannot be read exactly is refused with its line; nothing is guessed, skippe
 """
 
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ class Numbered(NamedTuple):
     fields: dict[str, Any]
 
 
+MARKS = (";", "\t", ",", "|")
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -74,9 +76,9 @@ def read_texts(path: Path | str) -> list[str]:
 
 
 def read_utf8(path: Path) -> str:
-    """The text of a data file, without a byte order mark.
+    """The text of a data file, without a byte order mark; one of UTF-16 is heeded.
 
-    Raises: DataError when it is missing, unreadable or not UTF-8.
+    Raises: DataError when it is missing, unreadable or neither.
     """
     try:
         raw = path.read_bytes()
@@ -84,7 +86,7 @@ def read_utf8(path: Path) -> str:
         what = "there is no such file" if isinstance(exc, FileNotFoundError) else exc.strerror
         raise data_error(path, None, f"{what}", fix="Mend the path.") from exc
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-16" if raw[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError as exc:
         line = raw.count(b"\n", 0, exc.start) + 1
         found = f"byte 0x{raw[exc.start]:02x} is not UTF-8"
@@ -153,6 +155,21 @@ def _record(
     raise data_error(path, line, f"{len(values)} values for {len(columns)} columns: {shown}")
 
 
+def _mark(text: str, usual: str, columns: Sequence[str] | None) -> str:
+    """What parts the columns: the usual mark, or, where line one has none, the one that it has.
+
+    Spreadsheets write semicolons where a comma stands in numbers. A space counts only where it
+    gives as many columns as were named.
+    """
+    first = next((line for line in text.split("\n") if line.strip()), "").rstrip("\r")
+    if usual in first:
+        return usual
+    if columns is None:
+        return next((mark for mark in MARKS if mark in first), usual)
+    fits = (mark for mark in (*MARKS, " ") if len(first.split(mark)) == len(columns) > 1)
+    return next(fits, usual)
+
+
 def _csv(path: Path, text: str, columns: Sequence[str] | None) -> list[Numbered]:
     return _delimited(path, text, ",", columns)
 
@@ -169,6 +186,7 @@ def _txt(path: Path, text: str, columns: Sequence[str] | None) -> list[Numbered]
 
 
 def _delimited(path: Path, text: str, mark: str, columns: Sequence[str] | None) -> list[Numbered]:
+    mark = _mark(text, mark, columns)
     try:
         return [Numbered(line, record) for line, record in read_delimited(text, mark, columns)]
     except BadValue as exc:

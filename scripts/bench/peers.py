@@ -29,7 +29,9 @@ def peer_python(name: str, *requirements: str) -> Path | None:
         "-c", str(torch_pin), *requirements,
     ]  # fmt: skip
     try:
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
+        subprocess.run(
+            [sys.executable, "-m", "venv", str(folder)], check=True, timeout=INSTALL_SECONDS
+        )
         subprocess.run(install, check=True, timeout=INSTALL_SECONDS)
     except (subprocess.SubprocessError, OSError) as error:
         print(f"{name} is not measured: {error}", flush=True)

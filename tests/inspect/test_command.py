@@ -47,6 +47,24 @@ def test_ids_are_those_of_the_file(say, tickets):
     assert named <= set(known)
 
 
+def test_a_recipe_names_gold_and_pool(say, tickets, jsonl, tmp_path):
+    """What the recipe says of its dataset need not be said again; the pool is the reference."""
+    data, gold = tickets
+    pool = jsonl("pool.jsonl", [{"text": f"where is parcel {n}"} for n in range(30)])
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "version: 1\nname: tickets\n"
+        "task: {kind: classify, input: text, output: label, labels: [billing, bug]}\n"
+        f"data: {{gold: {gold.name}, pool: {pool.name}}}\n"
+    )
+    _, found = say(data, "--recipe", recipe)
+    assert found["leakage"]["train|gold"]["exact"] == 2
+    assert found["mapping"]["output"] == "label"
+    assert found["reference"]["rows"] == 30
+    assert found["reference"]["lengths"]["reference_median_words"] == 4
+    assert found["reference"]["embeddings"]["differs"]
+
+
 def test_a_missed_gate(say, tickets):
     """Exit code 1; the one object holds the error and the whole report."""
     data, gold = tickets

@@ -91,8 +91,8 @@ def test_flags_that_do_not_fit(report):
 
 
 def test_vote_counts(report):
-    """Counts may be JSON text; raters are nobody, so there is neither Cohen nor Dawid-Skene."""
-    rows = [{"votes": {"a": 3, "b": 0}}, {"votes": '{"a": 1, "b": 2}'}, {"votes": None}]
+    """Counts may be text; raters are nobody, so there is neither Cohen nor Dawid-Skene."""
+    rows = [{"votes": {"a": "3", "b": 0}}, {"votes": "{'a': 1, 'b': 2}"}, {"votes": None}]
     found = report(*rows, layout=Layout(votes="votes"))["agreement"]["votes"]
     assert (found["raters"], found["units"], found["units_used"]) == (3, 3, 2)
     assert found["percent"] == pytest.approx((1 + 1 / 3) / 2)

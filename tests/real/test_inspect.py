@@ -167,3 +167,17 @@ def test_every_kind_is_read(say, data, name):
     code, found = say(data / name)
     assert code == 0
     assert found["rows"] == len(read_records(data / name))
+
+
+def test_static_embeddings(say, data, real, tmp_path):
+    """With a model, banking77's test rows look like its training rows, and stories do not."""
+    model = real / "tokenizers" / "model2vec-static-embedding"
+    rows = list(csv.DictReader((data / "banking77/train.csv").open(encoding="utf-8")))[:1500:5]
+    path = tmp_path / "some.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    near, far = (
+        say(path, "--embeddings", model, "--reference", data / name)[1]["reference"]["embeddings"]
+        for name in ("banking77/test.csv", "tinystories/tinystories_1000.json")
+    )
+    assert near["of"] == far["of"] == "static embeddings"
+    assert near["high"] < far["low"]

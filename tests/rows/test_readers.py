@@ -39,10 +39,14 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
         ),
         ("a.tsv", "a\tb\n1, 2\t3\n", [{"a": "1, 2", "b": "3"}]),
         ("a.txt", "a\tb\n1\t2\n", [{"a": "1", "b": "2"}]),
+        ("a.csv", "a;b\r\n1,5;2\r\n", [{"a": "1,5", "b": "2"}]),
+        ("a.csv", "a;b\n1;\u00e9\n".encode("utf-16"), [{"a": "1", "b": "\u00e9"}]),
         ("a.txt", "one\n\n two \n", [{"text": "one"}, {"text": "two"}]),
     ],
 )
-def test_formats(tmp_path: Path, name: str, content: str, records: list[dict[str, Any]]) -> None:
+def test_formats(
+    tmp_path: Path, name: str, content: str | bytes, records: list[dict[str, Any]]
+) -> None:
     """Each format gives the same plain records."""
     assert read_records(write(tmp_path, name, content)) == records
 
@@ -51,6 +55,7 @@ def test_columns_for_files_without_names(tmp_path: Path) -> None:
     """Given columns name the values of headerless files and of arrays."""
     records = [{"t": "a", "l": "b"}]
     assert read_records(write(tmp_path, "a.csv", "a,b\n"), columns=["t", "l"]) == records
+    assert read_records(write(tmp_path, "a.txt", "a b\n"), columns=["t", "l"]) == records
     assert read_records(write(tmp_path, "a.json", '[["a", "b"]]'), columns=["t", "l"]) == records
     split = read_records(write(tmp_path, "b.json", '{"x": [["a", "b"]]}'), columns=["t", "l"])
     assert split == [{**records[0], "split": "x"}]
