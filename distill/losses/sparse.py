@@ -44,7 +44,12 @@ def slope(logq_NV: Tensor, targets: SparseTargets, loss: Loss) -> Slope:
     Units: nats per token (tvd: probability).
     Source: distill.losses.spec.SPECS.
     """
-    rest_NV = logq_NV.exp().masked_fill_(_inside(targets, logq_NV), 0.0)
+    rest_NV = logq_NV.exp()
+    if targets.keep_NK is None:
+        rest_NV.scatter_(-1, targets.ids_NK, 0.0)
+    else:  # an entry that does not count may name any token
+        at_E, slot_E = targets.keep_NK.nonzero(as_tuple=True)
+        rest_NV[at_E, targets.ids_NK[at_E, slot_E]] = 0.0
     rest_N = rest_NV.sum(dim=-1)
     coarse = _coarse(logq_NV, rest_N.log(), targets, loss.temperature)
     value_N, dz_NC = DENSE[loss.kind][1](coarse.logq_NC, coarse.logp_NC, loss)
