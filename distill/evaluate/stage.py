@@ -25,6 +25,7 @@ from distill.evaluate.metrics import (
     token_means,
 )
 from distill.evaluate.verbatim import verbatim_figure
+from distill.evaluate.win_rate import win_figure
 from distill.judge.passport import Passport
 from distill.measure.intervals import Figure, over_seeds
 from distill.recipe.task import ClassifyTask, ExtractTask, GenerateTask, GroundedTask, Task
@@ -62,6 +63,8 @@ class SystemResult:
     """Whether each answer holds text of the training rows or examples; None where nobody looked."""
     faithful: Sequence[bool | None] | None = None
     """Whether each answer follows from its passages; None where no teacher judged that."""
+    wins: Sequence[float | None] | None = None
+    """1, 0.5 or 0 a row against the teacher's answer (or gold's); None where nobody judged that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,11 @@ def _quality(
         return extract_figures(answers, gold, task.schema_, seed)
     if isinstance(task, GenerateTask):
         found = generate_figures(answers, gold, seed)
-        return (
-            found
-            if result.shown is None
-            else found | {"faithful": faithful_figure(result.faithful)}
-        )
+        if result.shown is not None:
+            found["faithful"] = faithful_figure(result.faithful)
+        if result.wins is not None:
+            found["win_rate"] = win_figure(result.wins, seed)
+        return found
     if isinstance(task, GroundedTask):
         return grounded_figures(
             task,

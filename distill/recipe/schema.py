@@ -73,7 +73,8 @@ class Evaluate(Model):
     ask: str | None = None
     """Teacher that answers the baselines; absent: the student's base model, else the teacher."""
     judge: str | None = None
-    """Teacher that judges whether answers are faithful to the passages that they had."""
+    """Teacher that judges whether answers are faithful to the passages that they had, and whether a
+    free text is better than the teacher's (gold's where no teacher is measured): win_rate."""
     limit: int | None = Field(default=None, ge=1)
     """Measure on the first so many rows of each set only."""
     suggested_gold: bool = False

@@ -15,6 +15,7 @@ TITLES = {
     "macro_f1": "macro F1",
     "field_f1": "field F1",
     "rouge_l": "ROUGE-L",
+    "win_rate": "win rate",
     "kl_to_teacher": "KL to teacher",
     "cost_per_1000": "USD per 1,000",
     "rows_per_s": "rows/s",

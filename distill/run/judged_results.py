@@ -6,10 +6,11 @@ from dataclasses import replace
 from distill.evaluate.grounded import judge_faithfulness, passage_texts
 from distill.evaluate.judging import passport_of, rubric_key
 from distill.evaluate.stage import SystemResult
+from distill.evaluate.win_rate import judge_wins
 from distill.recipe.bundled_rubrics import rubric_source
 from distill.recipe.prompts import JUDGES
 from distill.recipe.rubrics import read_rubric
-from distill.recipe.task import GroundedTask, JudgeAbsoluteTask, JudgePairwiseTask
+from distill.recipe.task import GenerateTask, GroundedTask, JudgeAbsoluteTask, JudgePairwiseTask
 from distill.rows.dataset import read_dataset
 from distill.run.context import Context
 from distill.run.evaluate_sets import MeasuredSet
@@ -32,10 +33,46 @@ def judged(
     evaluate = context.recipe.evaluate
     if evaluate is None or evaluate.judge is None:
         return {name: list(found) for name, found in results.items()}
-    return {
+    given = {
         name: [with_faithful(context, evaluate.judge, one, part, tell) for one in found]
         for name, found in results.items()
     }
+    return _with_wins(context, evaluate.judge, given, part, tell)
+
+
+def _with_wins(
+    context: Context,
+    judge: str,
+    results: dict[str, list[SystemResult]],
+    part: MeasuredSet,
+    tell: Callable[[str], None],
+) -> dict[str, list[SystemResult]]:
+    """Free texts held against the teacher's, or against gold where no teacher answered."""
+    task = context.recipe.task
+    if not isinstance(task, GenerateTask):
+        return results
+    teacher = next((one.answers for one in results.get("teacher", ()) if one.answers), None)
+    opponents = [str(text) for text in part.expected]
+    if teacher is not None:
+        opponents = [answer.text or "" for answer in teacher]
+    questions = [str(row.get(task.input, "")) for row in part.records]
+
+    def compared(result: SystemResult) -> SystemResult:
+        if result.answers is None or (result.name == "teacher" and teacher is not None):
+            return result
+        tell(f"{part.name}: win rate of {result.name}")
+        wins = context.runner.run(
+            judge_wins(
+                context.teachers[judge],
+                questions,
+                [answer.text for answer in result.answers],
+                opponents,
+                in_flight=4 * context.recipe.teachers[judge].concurrency,
+            )
+        )
+        return replace(result, wins=wins)
+
+    return {name: [compared(one) for one in found] for name, found in results.items()}
 
 
 def with_passport(

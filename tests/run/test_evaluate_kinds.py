@@ -234,3 +234,20 @@ def test_gold_verdicts_off_the_scale_are_found_before_anything_is_paid(project, 
     problem = said.json["error"]["problems"][0]
     assert (problem["line"], problem["key"]) == (4, "data.gold")
     assert "7" in problem["found"]
+
+
+def test_free_texts_are_held_against_the_teachers(run):
+    """A teacher that is named says how often a text is better than the teacher's own."""
+    rows = [{"text": f"say {at} words", "summary": f"{at} words said"} for at in range(24)]
+    report, _ = run(
+        {"pool": [{"text": row["text"]} for row in rows[:16]], "gold": rows[16:]},
+        [("(?s)Response A:\\n\\d+ words said", "A"), ("(?s)Response A:", "B"),
+         ("say (\\d+) words", "{1} words said")],
+        task={"kind": "generate", "input": "text", "output": "summary"},
+        evaluate={"on": ["gold"], "judge": "big"},
+        **STUDENT,
+    )  # fmt: skip
+    found = report["metrics"]["student"]["win_rate"]
+    assert found["n"] == 8
+    assert found["value"] < 0.5
+    assert "win_rate" not in report["metrics"]["teacher"]
