@@ -132,9 +132,12 @@ def arms(context: Context) -> list[Arm]:
     recipe = context.recipe
     student = _student_arm(context)
     found = [student]
-    # Votes would be a target of the loss `verdict`, and its own words are no labels.
-    loss = {"kind": "forward_kl", **{key: student.train["loss"][key] for key in ("weight", "ce")}}
-    hard = {**student.train, "signal": {"kind": "text"}, "loss": loss, "on_policy": None}
+    loss = student.train["loss"]
+    if loss["kind"] == "verdict":  # whose target the votes would be
+        loss = {"kind": "forward_kl", "weight": loss["weight"], "ce": loss["ce"]}
+    text = {"signal": {"kind": "text"}, "loss": loss}
+    # Its own words are no labels, and hidden states are the teacher's.
+    hard = {**student.train, **text, "on_policy": None, "hidden": None}
     for name in recipe.evaluate.compare if recipe.evaluate else ():
         chosen = _confident_rows(context) if name == CONFIDENT else student.rows
         found.append(Arm(name, chosen, hard, None, student.mix))
