@@ -148,6 +148,28 @@ def test_an_edit_with_its_difference(browser, served):
     assert page.wrong == []
 
 
+def test_nothing_can_be_decided_before_the_reviewer_s_own_decisions_are_here(browser, served):
+    """A slow server: no row stands on the page after a change of name, and keys do nothing."""
+    at = served(tickets(3))
+    page = opened(browser, at.url, "ann")
+    press(page, "a")
+    saved(page, 1)
+    held = []
+    page.route("**/state?*", lambda route: held.append(route))
+    page.fill("#reviewer", "bob")
+    page.locator("#reviewer").blur()
+    page.wait_for_function("document.querySelector('#row').childElementCount === 0")
+    press(page, "a", "e")
+    assert page.locator("#count").inner_text() == ""
+    assert page.locator("#accept").is_disabled()
+    held[0].continue_()
+    page.locator("#count", has_text="0 of 3").wait_for()
+    press(page, "a")
+    saved(page, 1)
+    assert [review.reviewer for review in read_log(at.folder)] == ["ann", "bob"]
+    assert page.wrong == []
+
+
 def test_two_reviewers_at_once(browser, served):
     """Each sees an own progress and nothing of the other's; both are in the log."""
     at = served(tickets(4))

@@ -7,7 +7,7 @@ const PAIRS = [["a", "b"], ["response1", "response2"], ["response_a", "response_
   ["answer_a", "answer_b"], ["chosen", "rejected"], ["output_1", "output_2"]];
 const FOLD = 4000;
 const BRIEF = 48;
-let pack, store, rows, place = 0, shown = [], editing = null, history = [], since = 0;
+let pack, store, rows, place = 0, shown = [], editing = null, history = [], since = 0, loading = null;
 let draft = { tags: new Set(), comment: "" };
 const searchable = new Map();
 
@@ -267,6 +267,7 @@ function sift(keepRow) {
   const [, fits] = FILTERS[$("filter").value] || FILTERS.all;
   const wanted = $("search").value.trim().toLowerCase();
   shown = [];
+  if (loading) return;
   rows.forEach((row, at) => {
     if (fits(row) && (!wanted || words(row).includes(wanted))) shown.push(at);
   });
@@ -562,8 +563,19 @@ function remembered(key) {
 }
 
 async function open() {
-  store.said = await store.load(reviewer());
+  // Until a reviewer's own decisions are here there is nothing to decide on: what was decided or
+  // typed meanwhile would be lost behind them.
+  const turn = loading = Symbol("loading");
+  shown = [];
   history = [];
+  editing = null;
+  $("row").replaceChildren();
+  $("count").textContent = $("place").textContent = "";
+  buttons(null);
+  const said = await store.load(reviewer());
+  if (turn !== loading) return; // another name was given in between
+  loading = null;
+  store.said = said;
   count();
   sift();
   place = Math.max(0, shown.findIndex((at) => !store.said[rows[at].row_id]));
