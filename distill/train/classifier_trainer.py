@@ -5,33 +5,31 @@ gets CE with weight + ce. The losses are those over tokens, here over labels.
 Shapes: B rows, T tokens, L labels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import SequentialSampler
-from transformers import Trainer
 
 from distill.losses.core import per_token_loss
 from distill.recipe.training import Loss
 from distill.train.collate import EncodedRow
+from distill.train.summed_trainer import SummedTrainer
 
 
-class ClassifierTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
-    """transformers.Trainer with the distillation losses over labels, on rows in a fixed order."""
+class ClassifierTrainer(SummedTrainer):
+    """The distillation losses over labels."""
+
+    sums_kept = 5
 
     def __init__(
         self, *, loss: Loss, targets: Tensor, pad_id: int, val: Sequence[EncodedRow], **options: Any
     ) -> None:
         self._pad_id = pad_id
-        super().__init__(data_collator=self._collate, eval_dataset=val or None, **options)
-        # Says that compute_loss divides by num_items_in_batch.
-        self.model_accepts_loss_kwargs = True
+        super().__init__(collate=self._collate, val=val, **options)
         self._loss_shifts_labels = False
         self._loss = loss
         self._targets_RL = targets
-        self._since_log_3 = torch.zeros(3, dtype=torch.float64)
 
     def compute_loss(
         self,
@@ -41,56 +39,23 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]  # transformers is not f
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This micro-batch's share of the step's loss, times the ranks that will average it."""
-        sum_, terms_3 = self._terms(model, inputs)
-        self._since_log_3 += terms_3
+        sum_, sums = self._terms(model, inputs)
+        self._since_log += sums
         items = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
         loss = sum_ / items * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """The objective and its terms per row, and the share of right labels, over all of val."""
-        model = self.model_wrapped
-        was_training = model.training
-        model.eval()
-        totals_5 = torch.zeros(5, dtype=torch.float64)
-        with torch.no_grad():
-            for batch, counts in self._val_batches(eval_dataset or self.eval_dataset):
-                inputs = self._prepare_inputs(batch)
-                sum_, terms_3 = self._terms(model, inputs)
-                if counts:
-                    right = float(self._right)
-                    totals_5 += torch.tensor([float(sum_), *terms_3.tolist(), right])
-        model.train(was_training)
-        weighted, kd, ce, count, right = self.accelerator.reduce(
-            totals_5.to(self.args.device)
-        ).tolist()
-        head, count = metric_key_prefix, max(count, 1)
-        metrics = {f"{head}_loss": weighted / count, f"{head}_ce_loss": ce / count}
-        metrics |= {f"{head}_kd_loss": kd / count, f"{head}_accuracy": right / count}
-        self.log(metrics)
-        control = self.control  # type: ignore[has-type]  # transformers is not fully typed
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
-        return metrics
+    def _batch_sums(self, model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self._terms(model, inputs)[1]
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add both terms, before their weights, to every line of the training loss."""
-        if "loss" in logs:
-            kd, ce, count = self.accelerator.reduce(self._since_log_3.to(self.args.device)).tolist()
-            logs |= {"ce_loss": ce / max(count, 1), "kd_loss": kd / max(count, 1)}
-            self._since_log_3 = torch.zeros(3, dtype=torch.float64)
-        super().log(logs, start_time)
-
-    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
-        """Nothing: the count is not reported, and takes a walk over all parameters."""
-        return 0
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return SequentialSampler(train_dataset or self.train_dataset)
+    def _figures(self, sums: Tensor) -> dict[str, float]:
+        """Over all ranks, each per row."""
+        *summed, count = self.accelerator.reduce(sums.to(self.args.device)).tolist()
+        names = ("loss", "kd_loss", "ce_loss", "accuracy")
+        return {name: value / max(count, 1) for name, value in zip(names, summed, strict=True)}
 
     def _terms(self, model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The weighted sum over the batch, and [KD, CE, rows] for the log."""
+        """The weighted sum over the batch, and [it, KD, CE, right ones, rows] for the log."""
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         logits_BL = output.logits.float()
         labels_B = inputs["labels"]
@@ -106,9 +71,9 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]  # transformers is not f
             )
         ce_weight_B = torch.where(tells_B, self._loss.ce, self._loss.ce + self._loss.weight)
         weighted = (self._loss.weight * kd_B + ce_weight_B * ce_B).sum()
-        self._right = (logits_BL.argmax(-1) == labels_B).sum()
-        told = [float(kd_B.detach().sum()), float(ce_B.detach().sum()), len(labels_B)]
-        return weighted, torch.tensor(told, dtype=torch.float64)
+        right = (logits_BL.argmax(-1) == labels_B).sum()
+        summed = torch.stack([weighted, kd_B.sum(), ce_B.sum(), right]).detach().tolist()
+        return weighted, torch.tensor([*summed, len(labels_B)], dtype=torch.float64)
 
     def _collate(self, rows: Sequence[EncodedRow]) -> dict[str, Tensor]:
         """Tensors (B, T): input_ids, attention_mask; and (B): labels, keys."""
@@ -123,13 +88,3 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]  # transformers is not f
             "labels": torch.cat([row.labels_T for row in rows]),
             "keys": torch.tensor([row.key for row in rows]),
         }
-
-    def _val_batches(self, rows: Sequence[EncodedRow]) -> Iterator[tuple[dict[str, Tensor], bool]]:
-        """This rank's batches of similar length, and whether each counts; all ranks get as many."""
-        order = sorted(rows, key=lambda row: (len(row.input_ids_T), row.id))
-        size, ranks = self.args.per_device_eval_batch_size, self.args.world_size
-        for start in range(0, len(order), size * ranks):
-            at = start + self.args.process_index * size
-            mine = order[at : at + size]
-            # ZeRO-3 gathers weights in every forward pass, so no rank may skip one.
-            yield self._collate(mine or order[:1]), bool(mine)

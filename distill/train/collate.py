@@ -219,16 +219,6 @@ class PairCollator(Collator):
         return super().__call__(flat) | {"sides": torch.tensor(sides)}
 
 
-def emptied(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch with nothing to learn, for a rank that only keeps the others company."""
-    kept = {name: value for name, value in batch.items() if not name.startswith("answer_")}
-    return {
-        **kept,
-        "labels": torch.full_like(batch["labels"], IGNORED),
-        "counts": torch.zeros_like(batch["counts"]),
-    }
-
-
 def signalled(batch: Mapping[str, Tensor]) -> Tensor:
     """Which supervised tokens belong to rows with a signal: (N,) bool."""
     return (~batch["text_only"]).repeat_interleave(batch["counts"])

@@ -22,7 +22,6 @@ from distill.recipe.training import ForwardKL, PreferenceOptions
 from distill.rows.atomic import atomic_file
 from distill.train.collate import IGNORED
 from distill.train.fused_head import WrittenTokens, head_logp
-from distill.train.self_test import packing_test, self_test
 from distill.train.trainer import DistillTrainer
 
 REFERENCE_FILE = "reference.safetensors"
@@ -60,11 +59,7 @@ class PreferenceTrainer(DistillTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This micro-batch's share of the step's loss, times the ranks that will average it."""
-        if not self._tested:
-            text = _text_targets(inputs)
-            packing_test(model, inputs, text)
-            self_test(model, inputs, text)
-            self._tested = True
+        self._test_once(model, inputs, _text_targets(inputs))
         found = self._margins(model, inputs)
         self._since_log += _sums(found)
         ce = self._options.ce * found.chosen_nll_P.sum()

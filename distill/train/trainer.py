@@ -1,4 +1,4 @@
-"""The one Trainer subclass: cross-entropy and distillation on the supervised tokens.
+"""The Trainer of a language model: cross-entropy and distillation on the supervised tokens.
 
 loss = sum(weight * KD + ce * CE) / supervised tokens of the whole optimiser step (all ranks, all
 accumulation steps). Shapes: B rows, T tokens, V vocabulary, N supervised tokens.
@@ -7,22 +7,22 @@ accumulation steps). Shapes: B rows, T tokens, V vocabulary, N supervised tokens
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
 from distill.losses.fused_loss import FusedPlan, FusedTerms, HeadTargets
 from distill.progress import Listener, Progress
 from distill.recipe.training import HiddenMatch, Loss
-from distill.train.collate import IGNORED, Collator, Item, emptied, signalled
+from distill.train.collate import IGNORED, Collator, Item, signalled
 from distill.train.fused_head import FusedHead, head_terms
 from distill.train.hidden import load_projector, save_projector
 from distill.train.self_test import packing_test, self_test
+from distill.train.summed_trainer import SummedTrainer
 
 
 class TeacherSignal(Protocol):
@@ -57,23 +57,18 @@ class Objective:
         return self.signal.added(text, inputs)
 
 
-class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully typed
-    """transformers.Trainer with the distillation objective, on rows whose order is fixed."""
+class DistillTrainer(SummedTrainer):
+    """The distillation objective on the supervised tokens of a language model."""
 
     sums_kept = 6
-    """How many sums of a batch are kept for the log."""
 
     def __init__(
         self, *, objective: Objective, collator: Collator, val: Sequence[Item], **options: Any
     ) -> None:
-        super().__init__(data_collator=collator, eval_dataset=val or None, **options)
-        # Says that compute_loss divides by num_items_in_batch. Left to guess from the model's
-        # signature, the Trainer may divide once more, or not at all, without a word.
-        self.model_accepts_loss_kwargs = True
+        super().__init__(collate=collator, val=val, **options)
         self._objective = objective
         FusedHead.install(self.model, FusedPlan())
         self._tested = False
-        self._since_log = torch.zeros(self.sums_kept, dtype=torch.float64)
 
     def compute_loss(
         self,
@@ -84,47 +79,13 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
     ) -> Any:
         """This micro-batch's share of the step's loss, times the ranks that will average it."""
         targets = self._objective.targets(inputs)
-        if not self._tested:
-            packing_test(model, inputs, targets)
-            self_test(model, inputs, targets)
-            self._tested = True
+        self._test_once(model, inputs, targets)
         found = head_terms(model, inputs, targets)
         count = len(targets.labels_N)
         self._since_log += _sums(found, targets)
         items = count if num_items_in_batch is None else num_items_in_batch
         loss = found.weighted / items * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
-
-    def evaluate(
-        self,
-        eval_dataset: Any = None,
-        ignore_keys: Any = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """The objective and its terms per supervised token, over all validation rows."""
-        model = self.model_wrapped
-        was_training = model.training
-        model.eval()
-        sums = torch.zeros(self.sums_kept, dtype=torch.float64)
-        with torch.no_grad():
-            for batch in self._val_batches(eval_dataset or self.eval_dataset):
-                inputs = self._prepare_inputs(batch)
-                sums += self._batch_sums(model, inputs)
-        model.train(was_training)
-        figures = self._figures(sums)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
-        self.log(metrics)
-        control = self.control  # type: ignore[has-type]  # transformers is not fully typed
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
-        return metrics
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add both terms, before their weights, to every line of the training loss."""
-        if "loss" in logs:
-            figures = self._figures(self._since_log)
-            logs |= {name: value for name, value in figures.items() if name != "loss"}
-            self._since_log = torch.zeros(self.sums_kept, dtype=torch.float64)
-        super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
@@ -135,12 +96,13 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         load_projector(self.model, resume_from_checkpoint)
 
-    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
-        """Nothing: the count is not reported, and takes a walk over all parameters."""
-        return 0
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return SequentialSampler(train_dataset or self.train_dataset)
+    def _test_once(self, model: Any, inputs: Mapping[str, Tensor], targets: HeadTargets) -> None:
+        """Before the first step: what cannot be promised is tried on the model itself."""
+        if self._tested:
+            return
+        packing_test(model, inputs, targets)
+        self_test(model, inputs, targets)
+        self._tested = True
 
     def _batch_sums(self, model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
         targets = self._objective.targets(inputs)
@@ -156,19 +118,6 @@ class DistillTrainer(Trainer):  # type: ignore[misc]  # transformers is not full
         if self._objective.hidden is not None:
             figures["hidden_loss"] = hidden / max(told, 1)
         return figures
-
-    def _val_batches(self, rows: Sequence[Item]) -> Iterator[dict[str, Tensor]]:
-        """This rank's batches of similar length; every rank gets as many, the last ones empty."""
-        order = sorted(rows, key=lambda row: (row.tokens, row.key))
-        size, ranks = self.args.per_device_eval_batch_size, self.args.world_size
-        for start in range(0, len(order), size * ranks):
-            at = start + self.args.process_index * size
-            mine = order[at : at + size]
-            if mine:
-                yield self.data_collator(mine)
-            else:
-                # ZeRO-3 gathers weights in every forward pass, so no rank may skip one.
-                yield emptied(self.data_collator(order[:1]))
 
 
 def _sums(found: FusedTerms, targets: HeadTargets) -> Tensor:

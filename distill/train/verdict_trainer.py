@@ -18,7 +18,6 @@ from distill.losses.targets import VerdictTargets
 from distill.recipe.training import VerdictLoss
 from distill.train.collate import IGNORED
 from distill.train.fused_head import AnswerTokens, head_answers, head_terms
-from distill.train.self_test import packing_test, self_test
 from distill.train.trainer import DistillTrainer
 from distill.train.verdict_rows import sequences_of
 
@@ -58,10 +57,7 @@ class VerdictTrainer(DistillTrainer):
     ) -> Any:
         """This micro-batch's share of the step's loss, times the ranks that will average it."""
         text = self._text(inputs)
-        if not self._tested:
-            packing_test(model, inputs, text)
-            self_test(model, inputs, text)
-            self._tested = True
+        self._test_once(model, inputs, text)
         found, term, sums = self._terms(model, inputs, text)
         self._since_log += sums
         items = len(text.labels_N) if num_items_in_batch is None else num_items_in_batch
