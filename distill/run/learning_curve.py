@@ -12,16 +12,16 @@ from distill.measure.intervals import Figure
 from distill.rows.atomic import atomic_file
 from distill.rows.dataset import DatasetRow, read_dataset
 from distill.rows.row import canonical_json, digest
+from distill.run.arms import Arm
 from distill.run.context import Context
 from distill.run.keys import learning_shares
 
 if TYPE_CHECKING:
-    from distill.run.train_step import Arm
     from distill.train.plan import TrainResult
 
 
 def train_shares(
-    context: Context, whole: "Arm", steps: int, train: "Callable[[Arm], Sequence[TrainResult]]"
+    context: Context, whole: Arm, steps: int, train: "Callable[[Arm], Sequence[TrainResult]]"
 ) -> dict[str, Any]:
     """Trains a student on every share under 1, with the steps and the rate of the whole one.
 
@@ -45,7 +45,7 @@ def train_shares(
     return found
 
 
-def _length(whole: "Arm", steps: int) -> dict[str, Any]:
+def _length(whole: Arm, steps: int) -> dict[str, Any]:
     """Raw text is counted in windows, so that its steps are known once it was trained on."""
     return {"steps": steps, "epochs": None} if whole.train["steps"] is None else {}
 

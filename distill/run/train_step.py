@@ -1,51 +1,33 @@
-"""The step that trains: the student and, beside it, the cheaper ways it is compared with."""
+"""The step that trains every arm of the comparison, with every seed."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from distill.errors import Problem, RecipeError, RunError
 from distill.progress import Progress
-from distill.recipe.check_training import ZERO_STAGES
 from distill.recipe.files import locate
 from distill.recipe.hosted import is_hosted
-from distill.recipe.prompts import TaskPrompt, choice, soft_fields, student_prompt
+from distill.recipe.prompts import choice, student_prompt
 from distill.recipe.schema import Recipe
-from distill.recipe.signal_source import captured_in_run
 from distill.recipe.task import ClassifyTask
-from distill.rows.atomic import atomic_file
 from distill.rows.dataset import DatasetRow, read_dataset
-from distill.rows.readers import read_numbered
-from distill.rows.row import canonical_json, digest
+from distill.rows.row import digest
 from distill.run.answering import answer_tokens
+from distill.run.arms import Arm, arms, student_arm, train_folder
 from distill.run.context import Context, Outcome
-from distill.run.dataset_rows import GoldTexts, texts_of, write_blend
+from distill.run.dataset_rows import texts_of
 from distill.run.fingerprint import model_fingerprint
 from distill.run.hosted import train_hosted
 from distill.run.launch import train_in_processes
 from distill.run.learning_curve import train_shares
-from distill.run.local_models import teacher_builder, teacher_plan
+from distill.run.local_models import teacher_builder
 from distill.run.packages import local_or_hub, tokenizer_source
-from distill.run.rows_steps import gold_records, require_rows
+from distill.run.rows_steps import require_rows
 from distill.run.students import ask_student
 from distill.train.plan import TrainPlan, TrainResult
-
-CONFIDENT = "hard_labels_confident"
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One student of the comparison; all arms share rows, order, steps and the rate search."""
-
-    name: str
-    rows: Path
-    train: Mapping[str, Any]
-    teacher: Mapping[str, Any] | None
-    mix: Sequence[Mapping[str, Any]] = ()
-    signals: str | None = None
-    """The cache of the student's signal."""
 
 
 def train_step(context: Context) -> Outcome:
@@ -75,7 +57,7 @@ def train_step(context: Context) -> Outcome:
     whole = results["student"]
     shares = train_shares(
         context,
-        _student_arm(context),
+        student_arm(context),
         whole[0].steps,
         lambda arm: [
             train_one(context, arm, base, seed, rates["student"]["lr"])
@@ -115,7 +97,7 @@ def initial_student(context: Context, seed: int) -> str:
         tokenizer_source(context),
         (text for row in rows for text in shown(row)),
         seed,
-        _folder(context) / "before" / f"seed-{seed}",
+        train_folder(context) / "before" / f"seed-{seed}",
         words=labels,
         labels=labels,
     )
@@ -125,59 +107,6 @@ def _classifier_texts(recipe: Recipe) -> Callable[[DatasetRow], Iterable[str]]:
     """What a classifier reads of a row, which is less than the conversation that it holds."""
     prompt = student_prompt(recipe)
     return lambda row: [turn.content for turn in prompt.ask_messages(row.fields)]
-
-
-def arms(context: Context) -> list[Arm]:
-    """The student and what it is compared with."""
-    recipe = context.recipe
-    student = _student_arm(context)
-    found = [student]
-    loss = student.train["loss"]
-    if loss["kind"] == "verdict":  # whose target the votes would be
-        loss = {"kind": "forward_kl", "weight": loss["weight"], "ce": loss["ce"]}
-    text = {"signal": {"kind": "text"}, "loss": loss}
-    # Its own words are no labels, and hidden states are the teacher's.
-    hard = {**student.train, **text, "on_policy": None, "hidden": None}
-    for name in recipe.evaluate.compare if recipe.evaluate else ():
-        chosen = _confident_rows(context) if name == CONFIDENT else student.rows
-        found.append(Arm(name, chosen, hard, None, student.mix))
-    return found
-
-
-def _student_arm(context: Context) -> Arm:
-    recipe = context.recipe
-    assert recipe.train is not None
-    rows = context.directory.dataset / "train.jsonl"
-    plain = recipe.train.model_dump(mode="json", by_alias=True)
-    if recipe.train.objective != "clm":  # whose texts are cut into windows first
-        plain["steps"], plain["epochs"] = _steps(recipe, _count(rows)), None
-    if isinstance(recipe.train.deepspeed, str) and recipe.train.deepspeed not in ZERO_STAGES:
-        plain["deepspeed"] = str(locate(recipe, recipe.train.deepspeed).resolve())
-    if recipe.student and recipe.student.kind == "classifier":
-        plain["signal"] = _labels_signal(recipe, rows)
-    cache = context.directory.root / "signals"
-    return Arm(
-        "student",
-        rows,
-        plain,
-        teacher_plan(recipe, context.sources),
-        blends(context),
-        str(cache.resolve()) if captured_in_run(recipe) else None,
-    )
-
-
-def _labels_signal(recipe: Recipe, rows: Path) -> dict[str, Any]:
-    """What a classifier learns from: distributions over the labels where the rows tell any.
-
-    A recipe that names a signal means it: `text` is the labels alone, and any other one must be
-    there.
-    """
-    assert recipe.train is not None
-    if "signal" in recipe.train.model_fields_set:
-        return {"kind": "text" if recipe.train.signal.kind == "text" else "labels"}
-    told = [f"{name}{end}" for name in soft_fields(recipe) for end in ("_logp", "_votes", "_p")]
-    dataset = (record["fields"] for _, record in read_numbered(rows))
-    return {"kind": "labels" if any(set(told) & row.keys() for row in dataset) else "text"}
 
 
 def search_rate(
@@ -313,7 +242,7 @@ def _refuse_unmetered(recipe: Recipe, arm: Arm) -> None:
 def student_plan(context: Context) -> TrainPlan:
     """The student's own training: signals are captured for exactly the rows that it reads."""
     seed = context.recipe.seed
-    return _plan(context, _student_arm(context), initial_student(context, seed), seed, None)
+    return _plan(context, student_arm(context), initial_student(context, seed), seed, None)
 
 
 def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) -> TrainPlan:
@@ -327,7 +256,7 @@ def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) 
         student=recipe.student.model_dump(mode="json") if recipe.student else {},
         base=str(Path(base).resolve()) if Path(base).is_dir() else base,
         train={**arm.train, "lr": rate},
-        out_dir=str((_folder(context) / arm.name / f"seed-{seed}-lr-{named}").resolve()),
+        out_dir=str((train_folder(context) / arm.name / f"seed-{seed}-lr-{named}").resolve()),
         seed=seed,
         arm=arm.name,
         output=recipe.task.output,
@@ -337,23 +266,6 @@ def _plan(context: Context, arm: Arm, base: str, seed: int, rate: float | None) 
         weights=_weights([base, *_source(arm)]),
         signals=arm.signals,
     )
-
-
-def blends(context: Context) -> list[dict[str, Any]]:
-    """The data that are mixed in, as rows in the run's own folder; gold is never among them."""
-    recipe = context.recipe
-    assert recipe.train is not None
-    if not recipe.train.mix:
-        return []
-    prompt, found = TaskPrompt.from_recipe(recipe), []
-    gold = GoldTexts(str(row.get(recipe.task.input) or "") for row in gold_records(context))
-    for at, blend in enumerate(recipe.train.mix):
-        path = _folder(context) / f"mix-{at}.jsonl"
-        dropped = write_blend(locate(recipe, blend.data), prompt, gold, path)
-        if dropped:
-            context.say("train", f"{dropped} rows of {blend.data} hold gold and are left out")
-        found.append({"rows_path": str(path.resolve()), "share": blend.share})
-    return found
 
 
 def visible_devices() -> int:
@@ -371,49 +283,6 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
         "soft_rows", "verdicts",
     )  # fmt: skip
     return {key: getattr(result, key) for key in keys}
-
-
-def _confident_rows(context: Context) -> Path:
-    recipe = context.recipe
-    assert recipe.evaluate is not None
-    least, name = recipe.evaluate.confident, f"{recipe.task.output}_p"
-    rows = read_dataset(context.directory.dataset, "train")
-    sure = [row for row in rows if (row.fields.get(name) or 0.0) >= least]
-    if not sure:
-        problem = Problem(
-            file=recipe._source,
-            key="evaluate.confident",
-            found=f"no training row has {name} of at least {least:g}",
-            fix="Lower it, or leave hard_labels_confident out of evaluate.compare.",
-        )
-        raise RecipeError(str(problem), [problem])
-    path = _folder(context) / "confident.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.writelines(
-            canonical_json(row.as_dict()) + "\n" for row in sorted(sure, key=lambda row: row.id)
-        )
-    return path
-
-
-def _steps(recipe: Recipe, rows: int) -> int:
-    """Optimiser steps, the same for all arms however many rows they have."""
-    assert recipe.train is not None
-    if recipe.train.steps is not None:
-        return recipe.train.steps
-    from distill.train.defaults import EPOCHS
-
-    own = recipe.train.batch * (1 - sum(blend.share for blend in recipe.train.mix))
-    return max(1, math.ceil(rows / own * (recipe.train.epochs or EPOCHS)))
-
-
-def _count(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
-
-
-def _folder(context: Context) -> Path:
-    return context.directory.stage("train")
 
 
 def _weights(models: Sequence[str]) -> list[str]:
