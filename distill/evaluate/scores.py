@@ -5,14 +5,8 @@ from typing import Any
 
 from distill.evaluate.grounded import answer_score
 from distill.evaluate.metrics import read_json, rouge_l
-from distill.recipe.task import (
-    ClassifyTask,
-    ExtractTask,
-    GroundedTask,
-    JudgeAbsoluteTask,
-    JudgePairwiseTask,
-    Task,
-)
+from distill.recipe.prompts import JUDGES
+from distill.recipe.task import ClassifyTask, ExtractTask, GroundedTask, Task
 from distill.rows.row import canonical_json
 
 
@@ -28,7 +22,7 @@ def row_scores(task: Task, answers: Sequence[str | None], expected: Sequence[Any
 
 
 def _score(task: Task, answer: str, truth: Any) -> float:
-    if isinstance(task, ClassifyTask | JudgeAbsoluteTask | JudgePairwiseTask):
+    if isinstance(task, (ClassifyTask, *JUDGES)):
         return float(answer == str(truth))
     if isinstance(task, ExtractTask):
         value, read = read_json(answer)

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from distill.errors import DataError, PrerequisiteError, Problem, UsageError
+from distill.errors import DataError, PrerequisiteError, Problem, RunError, UsageError
 from distill.evaluate.predict import predict_rows
 from distill.progress import Listener, Progress
 from distill.recipe.prompts import TaskPrompt
@@ -18,7 +18,7 @@ from distill.rows.writers import write_records
 from distill.run.directory import RunDirectory, find_run
 from distill.run.hosted import hosted_student
 from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
-from teachers.errors import ConfigError, MissingKey
+from teachers.errors import ConfigError, MissingKey, TeacherError
 from teachers.protocol import Teacher
 
 FACTS = "distill.json"
@@ -61,7 +61,7 @@ def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicte
 
     The answers are JSON lines, which can be continued; for a .csv or .parquet they are turned into
     that once all are there.
-    Raises: UsageError, DataError, PrerequisiteError.
+    Raises: UsageError, DataError, PrerequisiteError, RunError.
     """
     folder = student_folder(ref)
     facts = json.loads((folder / FACTS).read_text("utf-8"))
@@ -85,6 +85,10 @@ def predict_file(ref: str, source: Path, to: Path, listen: Listener) -> Predicte
         raise DataError(str(error)) from error
     except MissingKey as error:
         raise PrerequisiteError(str(error)) from error
+    except TeacherError as error:  # of a service: nothing that was answered is lost
+        again = f"Run the same command again; answered rows lie in {lines}."
+        problem = Problem(found=str(error).rstrip("."), fix=again)
+        raise RunError(str(problem), [problem]) from error
     return Predicted(len(records), parsed, len(already))
 
 
@@ -98,35 +102,30 @@ async def _answer(
     listen: Listener,
 ) -> int:
     limit = facts.get("max_tokens") or ANSWER_TOKENS
-    if (hosted := facts.get("hosted")) is not None:
-        with hosted_student(hosted) as student:
-            return await _answer_with(student, limit, prompt, records, start, file, listen)
-    adapter = student_adapter(str(folder), limit)
-    return await _answer_with(adapter, limit, prompt, records, start, file, listen)
-
-
-async def _answer_with(
-    adapter: Teacher,
-    limit: int,
-    prompt: TaskPrompt,
-    records: Sequence[Mapping[str, Any]],
-    start: int,
-    file: IO[str],
-    listen: Listener,
-) -> int:
     parsed, chunk = 0, 8 * BATCH
-    try:
-        for at in range(start, len(records), chunk):
-            rows = await predict_rows(
-                adapter, prompt, records[at : at + chunk], max_tokens=limit, in_flight=4 * BATCH
-            )
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            file.flush()
-            parsed += sum(bool(row["parsed"]) for row in rows)
-            listen(Progress("predict", at + len(rows), len(records), {"parsed": parsed}))
-    finally:
-        await adapter.close()
+    with _asked(folder, facts, limit) as student:
+        try:
+            for at in range(start, len(records), chunk):
+                rows = await predict_rows(
+                    student, prompt, records[at : at + chunk], max_tokens=limit, in_flight=4 * BATCH
+                )
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+                file.flush()
+                parsed += sum(bool(row["parsed"]) for row in rows)
+                listen(Progress("predict", at + len(rows), len(records), {"parsed": parsed}))
+        finally:
+            await student.close()
     return parsed
+
+
+@contextmanager
+def _asked(folder: Path, facts: Mapping[str, Any], limit: int) -> Iterator[Teacher]:
+    """The student: its weights in this process, or the service that serves it."""
+    if (hosted := facts.get("hosted")) is None:
+        yield student_adapter(str(folder), limit)
+        return
+    with hosted_student(hosted) as student:
+        yield student
 
 
 def _require_fields(prompt: TaskPrompt, records: Sequence[Mapping[str, Any]], source: Path) -> None:

@@ -144,3 +144,18 @@ def test_a_missing_key_is_named(project, workdir, monkeypatch):
         said = project.command("check", write(project, workdir, served))
         assert said.code == 3
         assert "export SERVICE_KEY" in said.err
+
+
+def test_a_refused_key_while_predicting_is_told(project, workdir):
+    """What the service says is shown, with exit 1 and no traceback, and the key is not."""
+    with project.served() as served:
+        assert project.command("run", write(project, workdir, served), "--yes").code == 0
+    with project.served(Faults(key="another")) as strict:
+        facts = workdir / "runs/tiny/student/distill.json"
+        told = json.loads(facts.read_text())
+        told["hosted"]["base_url"] = strict.url
+        facts.write_text(json.dumps(told))
+        said = project.command("predict", "tiny", "pool.csv", "--to", "out.jsonl")
+    assert said.code == 1
+    assert "Run the same command again" in said.err
+    assert KEY not in said.err
