@@ -17,7 +17,7 @@ from distill.losses.fused_loss import FusedTerms, HeadTargets
 from distill.losses.targets import VerdictTargets
 from distill.recipe.training import VerdictLoss
 from distill.train.collate import IGNORED
-from distill.train.fused_head import AnswerTokens, head_answers, head_terms
+from distill.train.fused_head import AnswerTokens, head_answers
 from distill.train.trainer import DistillTrainer
 from distill.train.verdict_rows import sequences_of
 
@@ -104,8 +104,11 @@ class VerdictTrainer(DistillTrainer):
         Logged: weighted CE, verdict term, verdicts, CE, tokens, left-over mass, score's error.
         """
         if "answer_keys" not in inputs:
-            found = head_terms(model, inputs, text)
-            nothing = found.weighted.new_zeros(())
+            # ZeRO-3 wants the same outputs of every module on every rank: one token is asked for
+            # all the same, for nothing.
+            first = torch.zeros(1, dtype=torch.long, device=text.labels_N.device)
+            found, logp_MK = head_answers(model, inputs, AnswerTokens(text, first, first[:, None]))
+            nothing = 0.0 * logp_MK.sum()
             return found, nothing, _sums(found, text, [nothing, nothing, nothing], 0)
         asked = AnswerTokens(text, inputs["answer_at"], inputs["answer_ids"])
         found, logp_MK = head_answers(model, inputs, asked)
