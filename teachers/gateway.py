@@ -1,7 +1,7 @@
 """The gateway before every adapter: one `ask`, stored, capped, paced, retried and checked.
 
     store -> share an identical ask in flight -> a place in flight -> pace -> reserve -> adapter
-          -> check -> store -> settle                                (or a place in a batch)
+          -> check -> store -> give the place on -> settle           (or a place in a batch)
 
 A call that was paid for is finished and stored even when nobody waits for it any more.
 """
@@ -58,6 +58,8 @@ class _Trip:
     sent_at: float = 0.0
     """0 before it was sent."""
     answer: Answer | None = None
+    kept: Answer | None = None
+    """What the store holds after it, where that may be served."""
 
     @property
     def arrived(self) -> Answer:
@@ -237,44 +239,60 @@ class Gateway:
         patience = Patience(self._backoff_s, 1 if self._down else TRIES)
         while True:
             trip = _Trip(key)
+            trip.is_batch = self._batch is not None and await self._batch.takes(key)
             try:
-                await self._travel(ask, trip, flight)
-                return await self._keep(ask, trip)
-            except TeacherError as exc:
-                if not trip.sent_at:
-                    raise
-                self.failures[exc.kind] += 1
-                pause = await self._failed(exc, trip, patience)
+                if trip.is_batch:
+                    pause = await self._attempt(ask, trip, flight, patience)
+                else:
+                    # Places first: a reservation in the queue would keep the budget from those in
+                    # flight. Held until the answer is stored, so that a kill loses no more answers
+                    # than there are places, however slow the disk.
+                    async with self._own, self._limits:
+                        pause = await self._attempt(ask, trip, flight, patience)
                 if pause is None:
-                    raise
-            except BaseException:
-                self._abandon(trip)
-                raise
+                    return await self._deliver(trip)
             finally:
                 flight.sent = False
             if not flight.waiting:
                 raise asyncio.CancelledError
             await asyncio.sleep(pause)
 
+    async def _attempt(
+        self, ask: Ask, trip: "_Trip", flight: _Flight, patience: Patience
+    ) -> float | None:
+        """Send once and store what came back; seconds to the next try, None after an answer."""
+        try:
+            await self._travel(ask, trip, flight)
+            await self._keep(ask, trip)
+        except TeacherError as exc:
+            if not trip.sent_at:
+                raise
+            self.failures[exc.kind] += 1
+            pause = await self._failed(exc, trip, patience)
+            if pause is None:
+                raise
+            return pause
+        except BaseException:
+            self._abandon(trip)
+            raise
+        return None
+
     async def _travel(self, ask: Ask, trip: "_Trip", flight: _Flight) -> None:
         """Send the ask once, when its turn comes, and check what came back."""
         bound = effective.input_bound(self._config, ask)
         limit = effective.max_tokens(self._config, ask)
-        if self._batch is not None and await self._batch.takes(trip.key):
+        if self._batch is not None and trip.is_batch:
             self._stop_if_refused(ask)
-            trip.is_batch = True
             trip.call = await self._reserve(trip, bound, limit)
             trip.sent_at = time.monotonic()
             trip.answer = check_answer(ask, await self._batch.ask(ask, trip.key))
             return
-        # Places first: a reservation in the queue would keep the budget from those in flight.
-        async with self._own, self._limits:
-            guess = bound // 4
-            await self._limits.admit(guess, limit)
-            self._stop_if_refused(ask)
-            trip.call = await self._reserve(trip, bound, limit)
-            trip.sent_at, flight.sent = time.monotonic(), True
-            trip.answer = await self._send(ask)
+        guess = bound // 4
+        await self._limits.admit(guess, limit)
+        self._stop_if_refused(ask)
+        trip.call = await self._reserve(trip, bound, limit)
+        trip.sent_at, flight.sent = time.monotonic(), True
+        trip.answer = await self._send(ask)
         used = trip.answer.usage
         self._limits.used(guess - used.input_tokens, limit - used.output_tokens)
         self._limits.answered()
@@ -303,18 +321,25 @@ class Gateway:
             key=trip.key, teacher=self._name, price=price, input_tokens=bound, output_tokens=limit
         )
 
-    async def _keep(self, ask: Ask, trip: "_Trip") -> Answer:
-        """The answer as it stands in the store, which may be another process's."""
+    async def _keep(self, ask: Ask, trip: "_Trip") -> None:
+        """Store the answer; what stands in the store then may be another process's."""
         self._down = False
-        answer = kept = trip.arrived
+        answer = trip.arrived
         self._served.answered(answer)
         if self._store is not None:
             failure: FailureKind | None = "truncated" if answer.finish == "length" else None
             record = await self._store.put(trip.key, self._config, Record(answer, failure))
-            kept = record.usable(ask.allow_truncated) or answer
-        cost = await self._settle(trip, answer)
+            trip.kept = record.usable(ask.allow_truncated)
+
+    async def _deliver(self, trip: "_Trip") -> Answer:
+        """The answer with its cost, once it is counted."""
+        try:
+            cost = await self._settle(trip, trip.arrived)
+        except BaseException:
+            self._abandon(trip)
+            raise
         self._delivered(trip)
-        return replace(kept, cost_usd=cost)
+        return replace(trip.kept or trip.arrived, cost_usd=cost)
 
     async def _settle(self, trip: "_Trip", answer: Answer) -> float | None:
         usage, call = answer.usage, trip.call

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import sqlite3
 
 import pytest
 
@@ -122,6 +123,31 @@ def test_full_store_hangs_nobody(
             return {type(result).__name__ for result in results}
 
     assert asyncio.run(main()) <= {"StorageError", "BudgetReached", "Answer"}
+
+
+def test_a_slow_disk_leaves_no_more_unkept_than_places(
+    scripted_server, openai_config, gateway, question, gather, store
+):
+    """A place goes to the next ask once the answer is stored, so a kill loses no more than that."""
+
+    async def main():
+        async with scripted_server() as (url, stats):
+            teacher = gateway(openai_config(url, concurrency=4))
+            other = sqlite3.connect(store.path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            asks = asyncio.create_task(gather(teacher, [question(str(n)) for n in range(40)]))
+            await asyncio.sleep(0.5)
+            unkept = stats["requests"]
+            other.execute("ROLLBACK")
+            other.close()
+            answers = await asks
+            await teacher.close()
+            return unkept, len({answer.text for answer in answers}), stats["requests"]
+
+    unkept, answered, requests = asyncio.run(main())
+    assert unkept == 4
+    assert answered > 1
+    assert requests == 40
 
 
 def test_usage_of_stored_answers_is_kept(gateway, question):
