@@ -22,6 +22,10 @@ from teachers.errors import AuthError, BudgetReached
 from teachers.protocol import Teacher
 
 Sift = Callable[[list[Row]], Awaitable[list[Row]]]
+Fill = Callable[[Sequence[Proposal], Callable[[], bool]], AsyncGenerator[Filled, None]]
+"""From proposals and `stop` to candidates as they are filled; raises Stopped, BudgetReached."""
+Spread = Callable[[Filler, int], Fill]
+"""From what fills a candidate, and how many at the same time, to what fills them all."""
 
 POLL_S = 0.2
 """How often `stop` is asked while teachers are slow."""
@@ -106,6 +110,7 @@ async def run_generate(
     listen: Listener,
     *,
     stop: Callable[[], bool] = never,
+    spread: Spread | None = None,
 ) -> Generated:
     """Returns the candidates of an expanded recipe and what the filters made of them.
 
@@ -115,6 +120,7 @@ async def run_generate(
         sift: The filters; absent: every answered candidate is accepted.
         listen: Is told after every candidate.
         stop: Is asked a few times a second; True ends the stage with Interrupted.
+        spread: Fills candidates in other processes; absent: in this one.
 
     Raises: Interrupted at the spending cap or when stopped, AuthError, RunError when too many rows
         fail, RecipeError and DataError when the recipe or its files do not fit.
@@ -123,7 +129,7 @@ async def run_generate(
     proposer = Proposer(recipe)
     balance = proposer.balance
     filler = Filler(recipe, proposer, teachers)
-    in_flight = _in_flight(recipe)
+    fill = (spread or _here)(filler, _in_flight(recipe))
     watch = FailureWatch(generate.max_failed)
     target, tally = generate.accept, _Tally()
     while proposer.left and (target is None or tally.accepted < target):
@@ -141,7 +147,7 @@ async def run_generate(
         proposals = proposer.propose(size)
         rows: list[Row] = []
         try:
-            async with aclosing(_fill_all(filler, proposals, in_flight, stop)) as arriving:
+            async with aclosing(fill(proposals, stop)) as arriving:
                 async for filled in arriving:
                     rows.append(filled.row)
                     tally.filled += 1
@@ -149,7 +155,7 @@ async def run_generate(
                     tally.dropped += filled.row.status == "rejected"
                     watch.add(filled)
                     listen(tally.progress(target, proposer.ceiling))
-        except (BudgetReached, _Stopped) as error:
+        except (BudgetReached, Stopped) as error:
             cause = error if isinstance(error, BudgetReached) else None
             so_far = tally.accepted + await _accepted_of_part(rows, sift)
             raise Interrupted(cause, so_far, tally.filled) from error
@@ -169,8 +175,19 @@ async def run_generate(
     )
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Somebody asked to stop."""
+
+
+def _here(filler: Filler, in_flight: int) -> Fill:
+    """Fills candidates in this process."""
+
+    def fill(
+        proposals: Sequence[Proposal], stop: Callable[[], bool]
+    ) -> AsyncGenerator[Filled, None]:
+        return _fill_all(filler, proposals, in_flight, stop)
+
+    return fill
 
 
 async def _fill_all(
@@ -193,7 +210,7 @@ async def _fill_all(
                 running, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
             )
             if stop():
-                raise _Stopped
+                raise Stopped
             errors = [error for task in done if (error := task.exception()) is not None]
             if errors and all(isinstance(error, BudgetReached) for error in errors):
                 # What is on its way is paid for, and nothing more is asked.

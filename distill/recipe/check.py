@@ -58,8 +58,7 @@ def check(
             Without it files must exist, but what they hold is not looked at; a note says so.
     """
     findings = Findings(recipe)
-    if recipe.run.engine == "ray":
-        findings.add("run.engine", "the engine ray is not built yet", "local")
+    _check_engine(recipe, findings)
     check_teachers(recipe, environ, findings)
     tables = read_tables(recipe, read, findings)
     final = _check_generation(recipe, tables, findings)
@@ -78,6 +77,17 @@ def check(
     check_systems(recipe, findings)
     note_trust(recipe, findings)
     return CheckReport(findings.in_order(), findings.notes, findings.missing_keys)
+
+
+def _check_engine(recipe: Recipe, findings: Findings) -> None:
+    address = recipe.run.address
+    if address is None:
+        return
+    if recipe.run.engine == "local":
+        findings.add("run.address", "an address is of use with `engine: ray` only", "engine: ray")
+    elif "://" in address:
+        found = f"{address!r} is one that a command outside the cluster would use"
+        findings.add("run.address", found, "HOST:PORT or auto: the command runs on a node")
 
 
 def _check_generation(recipe: Recipe, tables: Tables, findings: Findings) -> frozenset[str] | None:

@@ -96,7 +96,10 @@ class Engine(Model):
     """Where the run's data work happens."""
 
     engine: Literal["local", "ray"] = "local"
+    """`ray`: rows are made and judged on all nodes of a Ray cluster, the same rows; extra `ray`."""
     address: str | None = None
+    """HOST:PORT of the cluster, or auto; absent: RAY_ADDRESS, else one of this machine's own. The
+    command runs on a node of it; nodes have distill installed and see the recipe's folder."""
 
 
 _FIELDS = {

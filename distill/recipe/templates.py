@@ -88,6 +88,10 @@ class Template:
             meta.find_undeclared_variables(tree) - set(environment.globals)
         )
 
+    def __reduce__(self) -> tuple[type["Template"], tuple[str, str]]:
+        """Its text travels; what was compiled is made anew."""
+        return Template, (self.text, self.name)
+
     def render(self, values: Mapping[str, Any]) -> str:
         """The text with the values in place.
 

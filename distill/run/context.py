@@ -9,6 +9,7 @@ from typing import Any
 from distill.progress import Listener, Progress
 from distill.recipe.schema import Recipe
 from distill.run.directory import RunDirectory
+from distill.run.engine import Engine
 from distill.run.teachers import TeacherPool
 
 
@@ -27,6 +28,8 @@ class Context:
     processes: int | None = None
     hostfile: Path | None = None
     """Machines to train on; absent: this one."""
+    engine: Engine = field(default_factory=Engine)
+    """Where rows are made and judged."""
 
     def say(self, stage: str, note: str) -> None:
         """Tells the listener something worth keeping on the screen."""

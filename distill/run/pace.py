@@ -4,6 +4,7 @@ import time
 
 from distill.progress import Progress
 from distill.run.context import Context
+from distill.run.teachers import Teachers
 
 EVERY_S = 0.5
 """How often the spending is added up."""
@@ -14,8 +15,9 @@ SETTLE_S = 2.0
 class Pace:
     """A listener that adds spend, rate and time left to what the stage tells."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, teachers: Teachers) -> None:
         self._context = context
+        self._teachers = teachers
         self._started = time.monotonic()
         self._first: int | None = None
         self._summed = 0.0
@@ -28,7 +30,7 @@ class Pace:
             self._first = progress.done
         finished = progress.total is not None and progress.done >= progress.total
         if finished or now - self._summed >= EVERY_S:
-            self._usd = self._context.teachers.budget.totals().usd
+            self._usd = self._teachers.totals().usd
             self._summed = now
         figures = dict(progress.figures)
         if self._usd is not None:

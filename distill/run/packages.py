@@ -23,6 +23,7 @@ EXTRAS = {
     "lang": ("py3langid",),
     "semantic": ("model2vec", "numpy"),
     "lm-eval": ("lm_eval",),
+    "ray": ("ray", "pandas"),
 }
 OF_FILTERS = {
     "language": "lang", "semantic_duplicate": "semantic", "outlier": "semantic",
@@ -53,6 +54,8 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
         extras |= {OF_FILTERS[spec.kind] for spec in recipe.filter if spec.kind in OF_FILTERS}
         if any(embedding_models(spec) for spec in recipe.filter):
             extras.add("semantic")
+    if recipe.run.engine == "ray" and wanted & {"generate", "filter", "signals"}:
+        extras.add("ray")
     return sorted(extras, reverse=True)
 
 

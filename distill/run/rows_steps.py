@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from distill.errors import BudgetPaused, DataError, Problem, RunError
 from distill.filters.chain import Chain, build_chain, with_gold
 from distill.generate.stage import Interrupted, run_generate
 from distill.recipe.files import locate
+from distill.recipe.filtering import asks
 from distill.recipe.generation import LINEAGE, SampleField
 from distill.recipe.given import objective_of
 from distill.recipe.prompts import TaskPrompt
@@ -27,6 +29,7 @@ from distill.run.dataset_rows import dataset_row, learnt_rows
 from distill.run.directory import RunDirectory
 from distill.run.pace import Pace
 from distill.run.packages import student_tokenizer
+from distill.run.teachers import Teachers
 from distill.split.split import split_rows
 
 APPROVED = {"accepted": True, "edited": True, "rejected": False}
@@ -36,11 +39,18 @@ APPROVED = {"accepted": True, "edited": True, "rejected": False}
 def generate_step(context: Context) -> Outcome:
     """Proposes and fills candidates; with a target, the filters decide what counts."""
     recipe = context.recipe
-    chain = _chain(context) if _joint(recipe) else None
     try:
-        made = context.runner.run(
-            run_generate(recipe, context.teachers, chain.sift if chain else None, Pace(context))
-        )
+        with context.engine.asking(context) as teachers:
+            chain = _chain(context, teachers) if _joint(recipe) else None
+            made = context.runner.run(
+                run_generate(
+                    recipe,
+                    teachers,
+                    chain.sift if chain else None,
+                    Pace(context, teachers),
+                    spread=context.engine.spread(),
+                )
+            )
     except Interrupted as stop:
         raise budget_error(context, stop) from stop
     if chain is not None:
@@ -67,8 +77,10 @@ def filter_step(context: Context) -> Outcome:
         made = directory.done("generate")
         facts = made.details.get("facts", {}) if made else {}
     else:
-        chain = _chain(context, approved=_approved(context.recipe, directory))
-        rows = context.runner.run(chain.sift(answered))
+        approved = _approved(context.recipe, directory)
+        with _asking(context) as teachers:
+            chain = _chain(context, teachers, approved=approved)
+            rows = context.runner.run(chain.sift(answered))
         facts = chain.facts()
     if names:
         rows = _bring_back(context, rows, answered, names)
@@ -95,9 +107,10 @@ def _bring_back(
     if not back:
         return list(rows)
     approved = _approved(context.recipe, context.directory)
-    chain = _chain(context, frozenset(names), approved)
-    context.runner.run(chain.recall([row for row in answered if row.id in kept]))
-    again = context.runner.run(chain.sift([row for row in answered if row.id in back]))
+    with _asking(context) as teachers:
+        chain = _chain(context, teachers, frozenset(names), approved)
+        context.runner.run(chain.recall([row for row in answered if row.id in kept]))
+        again = context.runner.run(chain.sift([row for row in answered if row.id in back]))
     judged = {row.id: row for row in again}
     return [judged.get(row.id, row) for row in rows]
 
@@ -202,8 +215,15 @@ def _approved(recipe: Recipe, directory: RunDirectory) -> dict[str, bool]:
     return {id: APPROVED[row.outcome] for id, row in found.items() if row.outcome in APPROVED}
 
 
+def _asking(context: Context) -> AbstractContextManager[Teachers]:
+    """The teachers that the filters ask, wherever they do."""
+    paid = any(asks(spec) is not None for spec in context.recipe.filter)
+    return context.engine.asking(context) if paid else nullcontext(context.teachers)
+
+
 def _chain(
     context: Context,
+    teachers: Teachers,
     restored: frozenset[str] = frozenset(),
     approved: Mapping[str, bool] | None = None,
 ) -> Chain:
@@ -214,7 +234,7 @@ def _chain(
         recipe,
         gold=gold_records(context),
         tokenizer=tokenizer,
-        teachers=context.teachers,
+        teachers=teachers,
         restored=restored,
         approved=approved,
         listen=context.listen,

@@ -1,5 +1,6 @@
 """Builds the teachers of a run: adapters behind gateways that share one store and one budget."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from distill.progress import Listener, Progress, silent
 from distill.recipe.schema import Recipe
 from distill.run.fingerprint import model_fingerprint
 from distill.run.ledger import record
-from teachers.budget import Budget, Caps
+from teachers.budget import Budget, Caps, Totals
 from teachers.build import build_adapter
 from teachers.config import LocalTeacher, TeacherConfig
 from teachers.credentials import account_of
@@ -23,7 +24,15 @@ from teachers.store import Store
 STORE = Path(".distill") / "store.sqlite"
 
 
-class TeacherPool(Mapping[str, Teacher]):
+class Teachers(Mapping[str, Teacher]):
+    """Teachers by name that can tell what was spent."""
+
+    @abstractmethod
+    def totals(self) -> Totals:
+        """What was spent so far, over all of them."""
+
+
+class TeacherPool(Teachers):
     """The run's teachers, each built when it is first asked for.
 
     `sources` maps the name of a local teacher to the folder or hub id that it is loaded from.
@@ -44,18 +53,14 @@ class TeacherPool(Mapping[str, Teacher]):
     ) -> None:
         self._recipe = recipe
         self._configs = dict(recipe.teachers)
-        self._ledger = ledger
         self._listen = listen
         self._limits: dict[tuple[str, ...], Limits] = {}
-        self._retry_failed = retry_failed
+        self.ledger = ledger
+        self.spending = spending or ledger
+        self.retry_failed = retry_failed
         self._sources = sources
         self._gateways: dict[tuple[str, bool], Gateway] = {}
-        caps = Caps(recipe.budget.usd, recipe.budget.requests, recipe.budget.tokens)
-        try:
-            self.store = Store(STORE)
-            self.budget = Budget(spending or ledger, caps, store=self.store)
-        except StorageError as error:
-            raise RunError(str(error)) from error
+        self.open_files()
 
     def __getitem__(self, name: str) -> Teacher:
         """The teacher of that name.
@@ -112,7 +117,7 @@ class TeacherPool(Mapping[str, Teacher]):
                 budget=self.budget,
                 limits=self._limits_of(config),
                 tell=self._tell,
-                retry_failed=self._retry_failed,
+                retry_failed=self.retry_failed,
             )
         except MissingPackage as error:
             raise PrerequisiteError(str(error)) from error
@@ -138,7 +143,7 @@ class TeacherPool(Mapping[str, Teacher]):
 
     def _tell(self, note: str) -> None:
         self._listen(Progress("teachers", 0, note=note))
-        record(self._ledger, None, "note", {"note": note})
+        record(self.ledger, None, "note", {"note": note})
 
     def _keyed(self, name: str, config: TeacherConfig) -> TeacherConfig:
         """A local teacher is known by its weights, not by the folder that they lie in."""
@@ -149,6 +154,23 @@ class TeacherPool(Mapping[str, Teacher]):
         return config.model_copy(
             update={"model": Path(source).name, "recipe": None, "identity": identity}
         )
+
+    def totals(self) -> Totals:
+        """What was spent so far, over all of them and all resumes."""
+        return self.budget.totals()
+
+    def open_files(self) -> None:
+        """Opens the store and the ledger, which nobody else may hold.
+
+        Raises: RunError.
+        """
+        budget = self._recipe.budget
+        caps = Caps(budget.usd, budget.requests, budget.tokens)
+        try:
+            self.store = Store(STORE)
+            self.budget = Budget(self.spending, caps, store=self.store)
+        except StorageError as error:
+            raise RunError(str(error)) from error
 
     async def close(self) -> None:
         """Gives back connections, memory and files; everything answered is already stored."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from distill.run import (
 from distill.run.against import require_against
 from distill.run.context import Context, Outcome
 from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
+from distill.run.engine import engine_of
 from distill.run.lock import lock
 from distill.run.made_teachers import teacher_sources
 from distill.run.packages import require_extras, require_launcher
@@ -180,9 +181,10 @@ def run_recipe(
             retry_failed=retry_failed,
             listen=listen,
         )
-        with pool as teachers, asyncio.Runner() as runner:
+        engine = engine_of(recipe)
+        with closing(engine), pool as teachers, asyncio.Runner() as runner:
             context = Context(
-                recipe, directory, teachers, sources, runner, listen, processes, hostfile
+                recipe, directory, teachers, sources, runner, listen, processes, hostfile, engine
             )
             try:
                 for name in stages:

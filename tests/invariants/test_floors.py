@@ -95,6 +95,24 @@ def test_only_the_run_builds_teachers():
             assert not imports_of(path) & {"teachers.build", "teachers.gateway"}, module
 
 
+def test_only_one_place_imports_ray():
+    """Everything else works without the extra, and would work on another engine."""
+    for path in SOURCES:
+        names = {
+            name
+            for node in ast.walk(ast.parse(path.read_text()))
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        if any(name.split(".")[0] == "ray" for name in names):
+            assert module_of(path).startswith("distill.run.on_ray."), path
+
+
 HEAVY = {"torch", "transformers", "deepspeed", "datasets", "openai", "aiohttp", "plotly", "pyarrow"}
 
 

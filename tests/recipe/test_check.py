@@ -137,17 +137,18 @@ def test_companions_and_earlier_fields_are_known(write: Write, folder: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "key"),
+    ("engine", "keys"),
     [
-        ("evaluate:", "run: {engine: ray}\nevaluate:", "run.engine"),
+        ("{engine: ray}", []),
+        ("{engine: ray, address: 'head:6379'}", []),
+        ("{engine: ray, address: 'ray://head:10001'}", ["run.address"]),
+        ("{address: 'head:6379'}", ["run.address"]),
     ],
 )
-def test_not_built_yet(write: Write, old: str, new: str, key: str) -> None:
-    """What the schema takes and this version cannot do is refused in one sentence each."""
-    hits = [
-        problem for problem in found(write(TRAIN, (old, new))) if "not built yet" in problem.found
-    ]
-    assert [problem.key for problem in hits] == [key]
+def test_the_address_of_a_cluster(write: Write, engine: str, keys: list[str]) -> None:
+    """An address belongs to the engine ray, and names a cluster that the command is part of."""
+    problems = found(write(TRAIN, ("evaluate:", f"run: {engine}\nevaluate:")))
+    assert [problem.key for problem in problems if str(problem.key).startswith("run.")] == keys
 
 
 def test_batches_take_one_address(write: Write) -> None:

@@ -1,0 +1,39 @@
+"""Where the run's data work happens (`run.engine`): in this process, or on a Ray cluster.
+
+An engine hands the stages the functions by which they spread their work. The work itself is that of
+the same stage functions, so the rows are the same.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from distill.generate.stage import Spread
+from distill.recipe.schema import Recipe
+from distill.run.teachers import Teachers
+
+if TYPE_CHECKING:
+    from distill.run.context import Context
+
+
+class Engine:
+    """This process. Others override what they do elsewhere."""
+
+    def spread(self) -> Spread | None:
+        """How candidates are filled; None: here."""
+        return None
+
+    def asking(self, context: "Context") -> AbstractContextManager[Teachers]:
+        """The run's teachers for a stage that asks from many places at once."""
+        return nullcontext(context.teachers)
+
+    def close(self) -> None:
+        """Gives back what was started."""
+
+
+def engine_of(recipe: Recipe) -> Engine:
+    """The engine that the recipe names; nothing is started before it is used."""
+    if recipe.run.engine == "local":
+        return Engine()
+    from distill.run.on_ray.engine import RayEngine
+
+    return RayEngine(recipe)
