@@ -66,6 +66,9 @@ class OpenAITeacher(_Teacher):
     """False asks /v1/completions with the raw prompt."""
     timeout_s: float = Field(default=120.0, gt=0)
     """Seconds from sending a request to the end of its answer; our own queue does not count."""
+    warm_up_s: float | None = Field(default=None, ge=0)
+    """Seconds to wait for a server that is still loading its model. Absent: 600 where it answers
+    that it is not ready (503), none where nobody listens, as at a wrong address."""
     params: dict[str, Any] = {}
     """Merged verbatim into the request body."""
     constrained: bool = True

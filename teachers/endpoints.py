@@ -1,7 +1,8 @@
 """Which address of a pool is asked next: the one that is expected to answer first.
 
-An address that fails rests for a while that doubles, and is then tried by one request alone, so
-that neither a slow nor a broken one takes the others' asks.
+Fewest in flight first, weighed by how long each takes. An address that fails is set aside until a
+look finds it ready (`health.py`), and is then tried by one request alone, so that neither a slow
+nor a broken one takes the others' asks.
 """
 
 import time
@@ -30,13 +31,22 @@ class Endpoint:
     busy: int = 0
     failures: int = 0
     """In a row."""
+    away: bool = False
+    """Set aside until a look finds it ready."""
     rests_until: float = 0.0
     seconds: float = 0.0
     """Mean time of an answer, the newest weighing most; 0 before the first."""
 
     def is_open(self, now: float) -> bool:
         """Whether it may be asked: after a failure, by one request at a time."""
-        return self.rests_until <= now and not (self.failures and self.busy)
+        alone = not (self.failures and self.busy)
+        return not self.away and self.rests_until <= now and alone
+
+    def rest(self, seconds: float | None = None) -> None:
+        """Leave it alone for so long, by default for twice as long as after the last failure."""
+        doubled = min(LONGEST_REST_S, FIRST_REST_S * 2.0**self.failures)
+        self.failures += 1
+        self.rests_until = time.monotonic() + (doubled if seconds is None else seconds)
 
 
 class Endpoints:
@@ -62,9 +72,13 @@ class Endpoints:
             )
         return min(order, key=lambda one: (one.rests_until, one.busy))
 
+    def some_ready(self) -> bool:
+        """Whether others than the one that failed last may be asked."""
+        return len(self.all) > 1 and not all(one.away for one in self.all)
+
     def answered(self, endpoint: Endpoint, seconds: float) -> None:
         """Note an answer and how long it took."""
-        endpoint.failures = 0
+        endpoint.failures, endpoint.away = 0, False
         mean = endpoint.seconds or seconds
         endpoint.seconds = (1 - NEWEST) * mean + NEWEST * seconds
 
@@ -72,10 +86,9 @@ class Endpoints:
         """Note a failure; it says when the same ask may be sent again, elsewhere if need be."""
         if not error.retryable or len(self.all) == 1:
             return error
-        rest = min(LONGEST_REST_S, FIRST_REST_S * 2.0**endpoint.failures)
-        endpoint.failures += 1
+        endpoint.rest(error.retry_after_s)
+        endpoint.away = endpoint.away or error.kind != "rate_limit"
         now = time.monotonic()
-        endpoint.rests_until = now + (rest if error.retry_after_s is None else error.retry_after_s)
         wait = 0.0
         if not any(one.is_open(now) for one in self.all):
             wait = max(0.0, min(one.rests_until for one in self.all) - now)

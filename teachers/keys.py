@@ -30,6 +30,7 @@ EXCLUDED: Mapping[str, str] = {
     "tpm": "pace",
     "price": "what it costs is not what it says",
     "timeout_s": "patience",
+    "warm_up_s": "patience",
     "mode": "a batch answers what the online endpoint answers",
     "batch_tokens": "pace",
     "base_url": "the same model may move; `identity` tells two servers apart",

@@ -17,8 +17,9 @@ from typing import Any
 from teachers.config import OpenAITeacher
 from teachers.constraints import FIELDS, choice_fields, dialect_of
 from teachers.credentials import credentials, is_openai, urls_of
-from teachers.endpoints import Endpoint, Endpoints
+from teachers.endpoints import Endpoints
 from teachers.errors import TeacherError
+from teachers.health import Health
 from teachers.openai_body import Wants, check_params, read_answer, request_body, written
 from teachers.openai_http import Connections, Reply
 from teachers.protocol import Answer, Ask
@@ -50,6 +51,12 @@ class OpenAIAdapter:
         held = [(url, credentials(config, url, known)) for url in urls_of(config)]
         self._endpoints = Endpoints([Connections(url, one) for url, one in held])
         own = all(is_openai(url) for url, _ in held)
+        self._health = Health(
+            self._endpoints,
+            name,
+            0.0 if own else config.warm_up_s,
+            lambda text: self.tell(text),
+        )
         self._wants = Wants(openai=own)
         self._listing: asyncio.Task[list[Any]] | None = None
         self._looked = own or not config.constrained
@@ -93,6 +100,7 @@ class OpenAIAdapter:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._health.close()
         for endpoint in self._endpoints.all:
             await endpoint.connections.close()
 
@@ -172,23 +180,24 @@ class OpenAIAdapter:
             )
 
     async def _send(self, body: Mapping[str, Any]) -> Reply:
-        endpoint = self._endpoints.next()
         path = "/chat/completions" if self._config.chat else "/completions"
-        endpoint.busy += 1
-        started = time.monotonic()
-        try:
-            reply = await self._posted(endpoint, path, body)
-        finally:
-            endpoint.busy -= 1
-        self._endpoints.answered(endpoint, time.monotonic() - started)
-        return reply
-
-    async def _posted(self, endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> Reply:
-        try:
-            return await endpoint.connections.post(path, body, self._config.timeout_s)
-        except TeacherError as exc:
-            found = self._endpoints.failed(endpoint, exc)
-            raise found from None
+        while True:
+            endpoint = self._endpoints.next()
+            endpoint.busy += 1
+            started = time.monotonic()
+            try:
+                reply = await endpoint.connections.post(path, body, self._config.timeout_s)
+            except TeacherError as exc:
+                found = self._endpoints.failed(endpoint, exc)
+                self._health.watch(endpoint)
+            else:
+                self._endpoints.answered(endpoint, time.monotonic() - started)
+                self._health.answered()
+                return reply
+            finally:
+                endpoint.busy -= 1
+            if self._wants.openai or not await self._health.waited(found):
+                raise found from None
 
 
 def _refuses(field: str, model: str) -> str:

@@ -47,7 +47,9 @@ def broken(exc: BaseException, url: str) -> TeacherError:
     causes = _causes(exc)
     if any(_is_refused(cause) for cause in causes):
         return TeacherError(
-            "network", f"{url}: no connection ({_shown(causes)}). Is the server running?"
+            "network",
+            f"{url}: no connection ({_shown(causes)}). Is the server running? "
+            "One that is still loading its model is waited for with warm_up_s",
         )
     if isinstance(exc, TimeoutError | asyncio.TimeoutError):
         return TeacherError("timeout", f"{url}: no answer in time; the limit is timeout_s")

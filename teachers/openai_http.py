@@ -56,6 +56,21 @@ class Connections:
         """
         return await self._request("GET", path, None, timeout_s)
 
+    async def status(self, address: str, timeout_s: float) -> int | None:
+        """The status of a GET to an address of this server; None where nobody answers in time."""
+        limit = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with self._opened().get(
+                address,
+                headers=self._headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                timeout=limit,
+            ) as response:
+                return response.status
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
+            return None
+
     async def close(self) -> None:
         """Close the connections."""
         held, self._session = self._session, None

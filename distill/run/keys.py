@@ -50,7 +50,7 @@ FORMAT = 1
 """Raise it when a stage's output for the same key would change."""
 
 TRANSPORT = {
-    "concurrency", "rpm", "tpm", "price", "timeout_s", "mode", "batch_tokens",
+    "concurrency", "rpm", "tpm", "price", "timeout_s", "warm_up_s", "mode", "batch_tokens",
     "base_url", "api_key_env", "headers_env", "latency_s", "device_map",
 }  # fmt: skip
 

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, required=True, help="0 picks a free one")
     add("--config", type=Path, help="YAML or JSON with the fields of a scripted teacher")
     add("--latency-s", type=float, help="seconds before every answer")
+    add("--loading-s", type=float, default=0.0, help="seconds of 503 after the first request")
     add("--error-rate", type=_share, default=0.0, help="share of requests that get an error")
     add("--error-code", type=int, default=500, help="its status, such as 429 or 500")
     add("--retry-after", type=float, help="seconds in the Retry-After header of 429 and 503")
@@ -88,6 +89,7 @@ def _faults(options: argparse.Namespace) -> Faults:
             raise ValueError(f"{options.require_key_env} is not set")
     return Faults(
         latency_s=_config(options).latency_s,
+        loading_s=options.loading_s,
         error_rate=options.error_rate,
         error_code=options.error_code,
         retry_after=options.retry_after,

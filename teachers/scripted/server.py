@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,8 @@ class Faults:
     """The 401 repeats the key and all headers that came, as some servers do."""
     owned_by: str = "scripted"
     """What /models says: how clients tell vLLM ("vllm") and llama.cpp ("llamacpp") apart."""
+    loading_s: float = 0.0
+    """All requests get 503 for so long after the first, as of a server that loads its model."""
     constrains: bool = False
     """Holds answers to the choices of `structured_outputs` or of a grammar, as those two do."""
     batches: BatchFaults = field(default_factory=BatchFaults)
@@ -60,13 +63,14 @@ class Server:
         self._config = config
         self._faults = faults
         self._seen: Counter[str] = Counter()
+        self._ready_at = 0.0
         self.stats: Counter[str] = Counter()
         self._batches = Batches(self._answered, faults.batches, self.stats)
         self._jobs = Jobs(faults.jobs, self.stats, self._batches.files)
 
     def application(self) -> web.Application:
         """The routes, ready to be served."""
-        app = web.Application(client_max_size=64 * 2**20)
+        app = web.Application(client_max_size=64 * 2**20, middlewares=[self._load])
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._complete)
         self._batches.add_routes(app)
@@ -75,6 +79,15 @@ class Server:
         app.router.add_get("/health", self._health)
         app.router.add_get("/stats", self._stats)
         return app
+
+    @web.middleware
+    async def _load(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        now = time.monotonic()
+        self._ready_at = self._ready_at or now + self._faults.loading_s
+        if now < self._ready_at and request.path != "/stats":
+            return self._refuse(503, "unavailable_error", "Loading model")
+        response: web.StreamResponse = await handler(request)
+        return response
 
     async def _models(self, _: web.Request) -> web.Response:
         owner = self._faults.owned_by

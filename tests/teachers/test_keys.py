@@ -52,6 +52,7 @@ NO_CHANGES = [
     (OPENAI, {"tpm": 5}),
     (OPENAI, {"price": Price(input=1, output=2)}),
     (OPENAI, {"timeout_s": 1.0}),
+    (OPENAI, {"warm_up_s": 1.0}),
     (OPENAI, {"mode": "batch"}),
     (OPENAI, {"batch_tokens": 9}),
     (OPENAI, {"base_url": "http://elsewhere/v1"}),
