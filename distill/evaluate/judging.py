@@ -11,13 +11,14 @@ from typing import Any
 
 from distill.errors import DataError
 from distill.evaluate.answers import Answered
+from distill.judge.columns import ANNOTATORS, SLICES
 from distill.judge.form import JudgeForm
 from distill.judge.judge import Judge
 from distill.judge.labels import Unreadable, is_missing, read_score, read_winner
 from distill.judge.lines import longer
 from distill.judge.passport import Passport, judge_passport
 from distill.judge.results import Comparison, Grade
-from distill.judge.rows import ANNOTATORS, SLICES, JudgeData, JudgeRow, Value
+from distill.judge.rows import JudgeData, JudgeRow, Value
 from distill.judge.verdicts import ORDERS, Verdict
 from distill.measure.intervals import Figure, nothing, proportion
 from distill.recipe.prompts import OPTIONAL, TaskPrompt

@@ -5,6 +5,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -19,16 +20,19 @@ AUTO_J_NUMBERS: Mapping[int, Winner] = {0: "a", 1: "b", 2: "tie"}
 """Auto-J's files (arXiv:2310.05470) count from 0; they are known by "response 1" with a space."""
 
 WORDS: Mapping[str, Winner] = {
-    **dict.fromkeys(("a", "model_a", "response_a", "answer_a", "output_a", "assistant_a"), "a"),
-    **dict.fromkeys(("response_1", "answer_1", "output_1", "response1", "first", "a>b"), "a"),
-    **dict.fromkeys(("a>>b", "[[a]]", "left", "chosen"), "a"),
-    **dict.fromkeys(("b", "model_b", "response_b", "answer_b", "output_b", "assistant_b"), "b"),
-    **dict.fromkeys(("response_2", "answer_2", "output_2", "response2", "second", "b>a"), "b"),
-    **dict.fromkeys(("b>>a", "a<b", "a<<b", "[[b]]", "right", "rejected"), "b"),
-    **dict.fromkeys(("b<a", "b<<a"), "a"),
-    **dict.fromkeys(("tie", "ties", "draw", "equal", "both", "neither", "same"), "tie"),
-    **dict.fromkeys(("c", "[[c]]", "a=b", "b=a", "a==b", "tie (bothbad)", "both_bad"), "tie"),
-}  # fmt: skip
+    **dict.fromkeys(("first", "left", "chosen", "a>b", "a>>b", "b<a", "b<<a"), "a"),
+    **dict.fromkeys(("second", "right", "rejected", "b>a", "b>>a", "a<b", "a<<b"), "b"),
+    **dict.fromkeys(("tie", "ties", "tied", "draw", "equal", "both", "neither", "same"), "tie"),
+    **dict.fromkeys(("c", "a=b", "b=a", "a==b", "both_bad", "both_good", "bothbad"), "tie"),
+}
+NAMED = re.compile(
+    r"(?:the_)?(?:(?:model|response|answer|output|assistant|option|candidate|text|summary|"
+    r"completion|system)_?)?(?P<side>[ab12])(?:_(?:wins|is_better|better))?"
+)
+"""A side by its letter or number, alone or behind what it is: "Response A", "model_1", "1"."""
+BRACKETED = re.compile(r"\((?P<inside>[ab12])\)|\[+(?P<marked>[^\[\]]+)\]+")
+TIES = re.compile(r"(?:tie|draw)_?\([a-z_ ]+\)")
+"""A tie and why, as FastChat writes it: "tie (bothbad)"."""
 
 PASSES = {
     **dict.fromkeys(("pass", "passed", "yes", "true", "correct", "good"), 1.0),
@@ -51,16 +55,13 @@ def read_winner(value: Any, numbers: Mapping[int, Winner] = NUMBERS) -> Winner |
         return None
     if isinstance(value, list | tuple):
         return _of_list(value, numbers)
-    if isinstance(value, str) and value.strip().lower() in WORDS:
-        return WORDS[value.strip().lower()]
     number = number_of(value)
-    if number == 1.5 and numbers is NUMBERS:
-        return "tie"
     if number is not None and number in numbers:
         return numbers[int(number)]
-    spaced = value.strip().lower().replace(" ", "_") if isinstance(value, str) else ""
-    if spaced in WORDS:
-        return WORDS[spaced]
+    if number is not None and numbers is NUMBERS and 1 < number < 2:  # AlpacaEval's weighted ones
+        return "tie" if number == 1.5 else "a" if number < 1.5 else "b"
+    if number is None and isinstance(value, str) and (word := _word(value)) is not None:
+        return word
     raise Unreadable(f"{json.dumps(value, ensure_ascii=False, default=str)[:60]} names no winner")
 
 
@@ -111,6 +112,19 @@ def is_missing(value: Any) -> bool:
 
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+
+
+def _word(value: str) -> Winner | None:
+    """The winner that a text names, whatever its case and marks; None for anything else."""
+    text = re.sub(r"[\s_-]+", "_", value.strip().strip("\"'*`.!:").strip().lower())
+    text = re.sub(r"_?([<>=]+)_?", r"\1", text)
+    if TIES.fullmatch(text):
+        return "tie"
+    text = BRACKETED.sub(lambda hit: hit["inside"] or hit["marked"], text).strip("_")
+    if text in WORDS:
+        return WORDS[text]
+    found = NAMED.fullmatch(text)
+    return None if found is None else "a" if found["side"] in "a1" else "b"
 
 
 def _of_list(value: Sequence[Any], numbers: Mapping[int, Winner]) -> Winner | None:

@@ -62,7 +62,12 @@ def judge_passport(
     """
     rows = [row for row in data.rows if row.gold is not None]
     lines = reference_lines(data, rows, teacher, seed) if rows else _no_lines()
-    head = {"kind": data.kind, "n": len(rows), "without_gold": len(data.rows) - len(rows)}
+    head = {
+        "kind": data.kind,
+        "n": len(rows),
+        "without_gold": len(data.rows) - len(rows),
+        "notes": list(data.notes),
+    }
     rest = {"reference_lines": lines, "cost": cost}
     if verdicts is None or not rows:
         why = NO_GOLD if not rows else NO_VERDICTS

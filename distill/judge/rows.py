@@ -4,46 +4,42 @@ Readers for our own shape and those of PandaLM, Prometheus, LLMBar, Auto-J, Judg
 MT-Bench, AlpacaEval and RewardBench: they differ in the names of their columns and little else.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from distill.errors import DataError, Problem
+from distill.judge.columns import (
+    AUTO_J,
+    IDS,
+    INSTRUCTIONS,
+    RESPONSES,
+    SLICES,
+    Kind,
+    find_column,
+    find_gold,
+    find_pair,
+    twin_of,
+)
 from distill.judge.labels import (
     AUTO_J_NUMBERS,
     NUMBERS,
+    SWAPPED,
     Unreadable,
     Winner,
+    is_missing,
     majority,
+    number_of,
     read_score,
     read_winner,
 )
+from distill.judge.prometheus import unfolded
+from distill.judge.written import written_verdict
 from distill.rows.readers import Numbered, read_numbered
 
-Kind = Literal["absolute", "pairwise"]
 Value = Winner | float
 
-INSTRUCTIONS = (
-    "instruction", "question", "prompt", "query", "orig_instruction", "question_body", "usr_msg",
-    "input", "source", "document", "context",
-)  # fmt: skip
-FIRST = (
-    "a", "response1", "response_1", "response 1", "output_1", "response_a", "response_A", "answer1",
-    "answer_1", "answer_a", "output_a", "answer1_body", "completion_a", "conversation_a", "chosen",
-)  # fmt: skip
-SECOND = (
-    "b", "response2", "response_2", "response 2", "output_2", "response_b", "response_B", "answer2",
-    "answer_2", "answer_b", "output_b", "answer2_body", "completion_b", "conversation_b",
-    "rejected",
-)  # fmt: skip
-RESPONSES = ("response", "orig_response", "answer", "output", "summary", "completion", "text")
-WINNERS = ("winner", "label", "preference", "gold", "verdict", "human_winner")
-SCORES = ("score", "human_score", "rating", "orig_score", "gold", "label", "human")
-IDS = ("id", "idx", "question_id", "pair_id", "pairID", "uid", "key", "example_id")
-SLICES = ("slice", "category", "subset", "scenario", "domain", "capability")
-ANNOTATORS = re.compile(r"(annotator|rater|worker|human)[ _-]?\d+", re.IGNORECASE)
 ROLES = ("instruction", "a", "b", "response", "winner", "score")
 
 
@@ -76,6 +72,8 @@ class JudgeData:
     gold_columns: Sequence[str]
     numbers: Mapping[int, Winner] = field(default_factory=lambda: NUMBERS)
     """What numeric winners mean in this file."""
+    notes: Sequence[str] = ()
+    """What was read in a way that somebody may not have meant."""
 
     def read(self, value: Any) -> Value | None:
         """A verdict in this file's own words.
@@ -83,6 +81,14 @@ class JudgeData:
         Raises: Unreadable.
         """
         return read_winner(value, self.numbers) if self.kind == "pairwise" else read_score(value)
+
+    def read_written(self, text: Any, order: str = "ab") -> Value | None:
+        """A verdict in a text that a judge wrote about answers shown in this order; None without.
+
+        It speaks of places there, so with "ba" the other answer is meant.
+        """
+        found = written_verdict(text, self.kind) if isinstance(text, str) else None
+        return SWAPPED[found] if order == "ba" and isinstance(found, str) else found
 
 
 def read_judge_data(
@@ -103,19 +109,22 @@ def read_judge_data(
     Raises: DataError with every row that cannot be read.
     """
     path = Path(path)
-    records = read_numbered(path)
+    records = [Numbered(line, unfolded(fields)) for line, fields in read_numbered(path)]
     columns = list(dict.fromkeys(name for record in records for name in record.fields))
     roles = _roles(path, columns, dict(mapping or {}))
     kind: Kind = "pairwise" if "a" in roles else "absolute"
-    gold = list(gold_columns) or _gold_columns(columns, roles, kind)
+    gold = list(gold_columns) or find_gold(columns, roles, kind)
     _require(path, columns, [*roles.values(), *gold, *slices])
-    numbers = AUTO_J_NUMBERS if "response 1" in columns else NUMBERS
-    shell = JudgeData(kind, (), roles, gold, numbers)
+    if not gold and roles.get("a") != "chosen":
+        raise _no_gold(path, columns, kind)
+    numbers = AUTO_J_NUMBERS if set(AUTO_J) <= set(columns) else NUMBERS
+    shell = JudgeData(kind, (), roles, gold, numbers, _notes(records, gold, kind, numbers))
     shown = list(slices) or [name for name in SLICES if name in columns]
+    named = _id_column(records)
     rows, problems, taken = [], [], set[str]()
     for place, record in enumerate(records):
         try:
-            row = _row(shell, place, record, shown)
+            row = _row(shell, _id_of(record, named, place), record, shown)
         except Unreadable as error:
             problems.append(Problem(str(error), str(path), record.line, allowed=_allowed(kind)))
             continue
@@ -125,7 +134,7 @@ def read_judge_data(
         rows.append(row)
     if problems:
         raise DataError(str(problems[0]), problems)
-    return JudgeData(kind, rows, roles, gold, numbers)
+    return replace(shell, rows=rows)
 
 
 def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[str, str]:
@@ -133,13 +142,12 @@ def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[st
         problem = Problem(f"--map knows no {odd[0]!r}", str(path), allowed=", ".join(ROLES))
         raise DataError(str(problem), [problem])
     roles = dict(given)
-    first = next((at for at, name in enumerate(FIRST) if name in columns), None)
-    if "response" not in roles and "a" not in roles and first is not None:
-        roles["a"] = FIRST[first]
-    if "a" in roles and "b" not in roles and roles["a"] in FIRST:
-        roles["b"] = SECOND[FIRST.index(roles["a"])]
+    if "response" not in roles and "a" not in roles and (pair := find_pair(columns)):
+        roles["a"], roles["b"] = pair
+    if "a" in roles and "b" not in roles and (twin := twin_of(roles["a"], columns)):
+        roles["b"] = twin
     if "a" not in roles and "response" not in roles:
-        found = next((name for name in RESPONSES if name in columns), None)
+        found = find_column(columns, RESPONSES)
         if found is None:
             problem = Problem(
                 f"there is neither a response nor a pair of them among {', '.join(columns)}",
@@ -154,20 +162,50 @@ def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[st
         raise DataError(str(problem), [problem])
     answers = {roles.get(role) for role in ("a", "b", "response")}
     if "instruction" not in roles:
-        free = [n for n in INSTRUCTIONS if n in columns and n not in answers]
-        roles |= {"instruction": free[0]} if free else {}
+        found = find_column([name for name in columns if name not in answers], INSTRUCTIONS)
+        roles |= {"instruction": found} if found else {}
     return roles
 
 
-def _gold_columns(columns: Sequence[str], roles: Mapping[str, str], kind: Kind) -> list[str]:
+def _no_gold(path: Path, columns: Sequence[str], kind: Kind) -> DataError:
     role = "winner" if kind == "pairwise" else "score"
-    if role in roles:
-        return [roles[role]]
-    if annotators := [name for name in columns if ANNOTATORS.fullmatch(name)]:
-        return annotators
-    usual = WINNERS if kind == "pairwise" else SCORES
-    used = set(roles.values())
-    return [name for name in usual if name in columns and name not in used][:1]
+    problem = Problem(
+        f"no column of people's verdicts was recognised among {', '.join(columns)}",
+        str(path),
+        fix=f"Name it: --map {role}=COLUMN or --gold-columns A,B,C",
+    )
+    return DataError(str(problem), [problem])
+
+
+def _id_column(records: Sequence[Numbered]) -> str | None:
+    """The first usual name that tells all rows apart; `id` is one even where it does not."""
+    for name in IDS:
+        values = [str(r.fields[name]) for r in records if r.fields.get(name) is not None]
+        if values and (name == "id" or len(set(values)) == len(records)):
+            return name
+    return None
+
+
+def _id_of(record: Numbered, name: str | None, place: int) -> str:
+    value = None if name is None else record.fields.get(name)
+    return str(place) if value is None else str(value)
+
+
+def _notes(
+    records: Sequence[Numbered],
+    gold: Sequence[str],
+    kind: Kind,
+    numbers: Mapping[int, Winner],
+) -> tuple[str, ...]:
+    """Winners that are all 0 and 1 may count from 0, which nothing in them tells."""
+    cells = [record.fields.get(name) for record in records for name in gold]
+    values = {number_of(cell) for cell in cells if not is_missing(cell)}
+    if kind != "pairwise" or numbers is not NUMBERS or values != {0.0, 1.0}:
+        return ()
+    return (
+        f"every winner in {', '.join(gold)} is 0 or 1, read as tie and a; "
+        "where 0 means the first answer and 1 the second, write a and b",
+    )
 
 
 def _require(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
@@ -180,15 +218,13 @@ def _require(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
         raise DataError(str(problems[0]), problems)
 
 
-def _row(data: JudgeData, place: int, record: Numbered, slices: Sequence[str]) -> JudgeRow:
+def _row(data: JudgeData, own: str, record: Numbered, slices: Sequence[str]) -> JudgeRow:
     fields, roles = record.fields, data.mapping
     ratings = {name: data.read(fields.get(name)) for name in data.gold_columns}
     gold: Value | None = majority(list(ratings.values()))
     answers = tuple(fields.get(roles[role]) for role in ("a", "b", "response") if role in roles)
     if not ratings and roles.get("a") == "chosen":
         gold = "a"
-    names = [str(fields[name]) for name in IDS if fields.get(name) is not None]
-    own = names[0] if names else str(place)
     return JudgeRow(
         id=own,
         instruction=_instruction(fields, roles),

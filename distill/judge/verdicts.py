@@ -118,18 +118,20 @@ def _of_record(fields: Mapping[str, Any], data: JudgeData) -> Verdict:
     name = "winner" if data.kind == "pairwise" else "score"
     if fields.get("id") is None:
         raise Unreadable("there is no id")
-    if name not in fields:
+    if name not in fields and not isinstance(fields.get("raw"), str):
         raise Unreadable(f"there is no {name}")
-    order = fields.get("order") or "ab"
+    given = fields.get("order")
+    order = "ab" if is_missing(given) else str(given).strip().lower()
     if order not in ORDERS:
-        raise Unreadable(f"the order is {order!r}")
+        raise Unreadable(f"the order is {given!r}")
     p = fields.get("p")
     if p is not None and not (isinstance(p, int | float) and 0 <= p <= 1):
         raise Unreadable(f"p is {p!r}, not a probability")
     raw = fields.get("raw")
+    value = data.read(fields[name]) if name in fields else data.read_written(raw, order)
     return Verdict(
         id=str(fields["id"]),
-        value=data.read(fields[name]),
+        value=value,
         order="ba" if order == "ba" else "ab",
         p=p,
         raw=None if raw is None else str(raw),
@@ -140,7 +142,7 @@ def _lenient(data: JudgeData, value: Any) -> Value | None:
     try:
         return data.read(value)
     except Unreadable:
-        return None
+        return data.read_written(value)
 
 
 def _shape(data: JudgeData) -> str:

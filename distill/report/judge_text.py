@@ -14,6 +14,7 @@ def passport_text(found: Mapping[str, Any]) -> str:
     lines = [f"{found['kind']}: {found['n']} rows with a gold verdict"]
     if found["without_gold"]:
         lines[0] += f", {found['without_gold']} left out without one"
+    lines += [f"note: {note}" for note in found.get("notes") or ()]
     lines += _figures({name: found[name] for name in HEADLINES})
     position = found["position"]
     if position["flips"]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, PrerequisiteError, Problem, UsageError
+from distill.judge.columns import Kind
 from distill.judge.form import FACTS, JudgeForm
 from distill.judge.judge import Judge
 from distill.judge.labels import Unreadable, read_score
 from distill.judge.results import Comparison, Grade
-from distill.judge.rows import JudgeData, JudgeRow, Kind
+from distill.judge.rows import JudgeData, JudgeRow
 from distill.judge.verdicts import Verdict
 from distill.progress import Listener, Progress
 from distill.recipe.bundled_rubrics import bundled_rubrics, rubric_source, told

@@ -12,6 +12,9 @@ from distill.judge.labels import AUTO_J_NUMBERS, Unreadable, majority, read_scor
         ("A", "a"), (" b ", "b"), ("Tie", "tie"), ("model_a", "a"), ("Response 2", "b"),
         ("A>B", "a"), ("B>>A", "b"), ("A=B", "tie"), ("[[C]]", "tie"), ([8, 6], "a"),
         ([5, 5], "tie"),
+        ("TIE", "tie"), ("tie (inconsistent)", "tie"), ("Both bad", "tie"), ("[[A>>B]]", "a"),
+        ("A > B", "a"), ("Output (b)", "b"), ("model_1", "a"), ("Assistant B", "b"), ("(2)", "b"),
+        ("Response A is better.", "a"), ("**B**", "b"), (1.0000013, "a"), ("1.98", "b"),
         (["b", "b", "a"], "b"), (None, None), ("", None), ("n/a", None), (float("nan"), None),
     ],
 )  # fmt: skip
@@ -20,7 +23,9 @@ def test_winners_in_the_words_of_many_files(value, winner):
     assert read_winner(value) == winner
 
 
-@pytest.mark.parametrize("value", [3, "best", True, {"winner": "a"}, "a or b", -1, "11"])
+@pytest.mark.parametrize(
+    "value", [3, "best", True, {"winner": "a"}, "a or b", -1, "11", "garbage", "1/2", "a1", 2.5]
+)
 def test_what_names_no_winner_is_refused(value):
     """Nothing is guessed: least of all a tie."""
     with pytest.raises(Unreadable):

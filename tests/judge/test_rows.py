@@ -38,11 +38,21 @@ def write(tmp_path, records, name="rows.jsonl"):
             "a", "q", ("x", "y"),
         ),
         ({"prompt": "q", "chosen": "x", "rejected": "y"}, "a", "q", ("x", "y")),
+        ({"Question": "q", "Response A": "x", "Response B": "y", "Winner": "Tie"}, "tie", "q",
+         ("x", "y")),
+        ({"query": "q", "answer-1": "x", "answer-2": "y", "label": "2"}, "b", "q", ("x", "y")),
+        # Not Auto-J's columns, so 1 is the first.
+        ({"query": "q", "response 1": "x", "response 2": "y", "label": 1}, "a", "q", ("x", "y")),
+        (
+            {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "model_b",
+             "conversation_a": "x", "conversation_b": "y"},
+            "b", "", ("x", "y"),
+        ),
         ({"instruction": "q", "response": "x", "score": 4}, 4, "q", ("x",)),
         (
             {"orig_instruction": "q", "orig_response": "x", "orig_score": "5",
              "instruction": "###Task ... q"},
-            5, "###Task ... q", ("x",),
+            5, "q", ("x",),
         ),
     ],
 )  # fmt: skip
@@ -100,3 +110,83 @@ def test_wrong_mappings_say_what_is_there(tmp_path, mapping, found):
     with pytest.raises(DataError) as caught:
         read_judge_data(write(tmp_path, [{"x": "1", "y": "2"}]), mapping=mapping)
     assert found in str(caught.value)
+
+
+ABSOLUTE = """###Task Description:
+An instruction, a response to evaluate, and a score rubric are given.
+
+###The instruction to evaluate:
+Name a town.
+
+###Response to evaluate:
+Ulm.
+###Reference Answer (Score 5):
+Ulm, on the Danube.
+
+###Score Rubrics:
+[Is it a town?]
+Score 1: no
+Score 5: yes
+
+###Feedback: """
+RELATIVE = """###Task Description: ...
+###Instruction:
+Name a town.
+
+###Response A:
+Ulm.
+
+###Response B:
+Rhine.
+
+###Score Rubric:
+[Is it a town?]
+
+###Feedback: """
+
+
+def test_prompts_of_prometheus_are_taken_apart(tmp_path):
+    """Where a file holds nothing but prompt and answer, both are found inside."""
+    record = {"instruction": ABSOLUTE, "output": "A town indeed. [RESULT] 4"}
+    (row,) = read_judge_data(write(tmp_path, [record])).rows
+    assert (row.instruction, row.answers, row.gold) == ("Name a town.", ("Ulm.",), 4)
+    assert row.fields["reference"] == "Ulm, on the Danube."
+    assert row.fields["rubric"].startswith("[Is it a town?]\nScore 1")
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": RELATIVE}]
+    record = {"messages": turns, "output": "So. [RESULT] A"}
+    (row,) = read_judge_data(write(tmp_path, [record])).rows
+    assert (row.instruction, row.answers, row.gold) == ("Name a town.", ("Ulm.", "Rhine."), "a")
+
+
+def test_rubrics_of_prometheus_are_kept_whole(tmp_path):
+    """Criterion and levels become the rubric that a judge's prompt may name."""
+    record = {
+        "orig_instruction": "q", "orig_response": "r", "orig_score": "2", "orig_criteria": "c",
+        "orig_score1_description": "bad", "orig_score2_description": "good",
+        "orig_reference_answer": "ref", "output": "f [RESULT] 5",
+    }  # fmt: skip
+    (row,) = read_judge_data(write(tmp_path, [record])).rows
+    assert row.gold == 2
+    assert row.fields["rubric"] == {"criterion": "c", "levels": {"1": "bad", "2": "good"}}
+    assert row.fields["reference"] == "ref"
+
+
+def test_rows_that_share_a_question_are_told_apart(tmp_path):
+    """A question that several pairs answer is no id; the place in the file is."""
+    rows = [{"question_id": 7, "a": str(at), "b": "y", "winner": "a"} for at in range(3)]
+    assert [row.id for row in read_judge_data(write(tmp_path, rows)).rows] == ["0", "1", "2"]
+
+
+def test_data_without_verdicts_of_people_are_refused(tmp_path):
+    """Nothing can be measured there; the columns are named."""
+    with pytest.raises(DataError, match="no column of people's verdicts"):
+        read_judge_data(write(tmp_path, [{"instruction": "q", "a": "x", "b": "y", "how": 1}]))
+
+
+@pytest.mark.parametrize(("winners", "notes"), [((0, 1), 1), ((0, 1, 2), 0), (("0", "1"), 1)])
+def test_winners_that_may_count_from_zero_are_pointed_out(tmp_path, winners, notes):
+    """0 and 1 alone are read as tie and a, and it is said so."""
+    rows = [{"a": "x", "b": "y", "winner": one} for one in winners]
+    data = read_judge_data(write(tmp_path, rows))
+    assert [row.gold for row in data.rows] == ["tie", "a", "b"][: len(winners)]
+    assert len(data.notes) == notes
