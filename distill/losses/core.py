@@ -25,11 +25,9 @@ from distill.losses.targets import (
 )
 from distill.recipe.training import Loss
 
-BLOCK_ELEMENTS = {"cpu": 2**18}
+BLOCK_ELEMENTS = {"cpu": 2**17}
 """Logits looked at together when gradients are written out: a block's few copies fit the cache."""
 BLOCK_ELEMENTS_ELSEWHERE = 2**25
-BLOCK_ROWS = 4
-"""At least so many: a softmax is shared out to threads by rows."""
 
 
 class Form(NamedTuple):
@@ -111,7 +109,8 @@ def blocks(logits_NV: Tensor) -> Iterator[slice]:
     """Runs of rows, each small enough for several copies of it."""
     rows, width = logits_NV.shape
     elements = BLOCK_ELEMENTS.get(logits_NV.device.type, BLOCK_ELEMENTS_ELSEWHERE)
-    step = max(BLOCK_ROWS, elements // max(1, width))
+    # A softmax is shared out to threads by rows.
+    step = max(torch.get_num_threads(), elements // max(1, width))
     for start in range(0, rows, step):
         yield slice(start, min(rows, start + step))
 

@@ -247,7 +247,6 @@ def _watched(plan, softcap=None, grad=True):
 def test_no_more_logits_than_three_chunks(schedule, softcap, monkeypatch):
     """No tensor is larger than one chunk of logits, and three of them are alive at most."""
     monkeypatch.setitem(core.BLOCK_ELEMENTS, "cpu", 4096)
-    monkeypatch.setattr(core, "BLOCK_ROWS", 1)
     watch, buffers, _ = _watched(schedule, softcap)
     assert watch.largest <= 24 * (4096 + 3)
     # The blocks' few rows, the weight once more for its scaling.
@@ -258,7 +257,6 @@ def test_no_more_logits_than_three_chunks(schedule, softcap, monkeypatch):
 def test_evaluation_does_no_gradient_work(monkeypatch):
     """Under no_grad only the two projections of every chunk, though the weights want gradients."""
     monkeypatch.setitem(core.BLOCK_ELEMENTS, "cpu", 4096)
-    monkeypatch.setattr(core, "BLOCK_ROWS", 1)
     watch, buffers, found = _watched("auto", grad=False)
     assert watch.products == 2 * 4
     assert watch.largest <= 24 * (4096 + 3)
