@@ -105,10 +105,10 @@ def log_probabilities(logits_NV: Tensor, temperature: float = 1.0) -> Tensor:
     return logp_NV.clamp(min=FLOOR) if logp_NV.requires_grad else logp_NV.clamp_(min=FLOOR)
 
 
-def blocks(logits_NV: Tensor) -> Iterator[slice]:
-    """Runs of rows, each small enough for several copies of it."""
+def blocks(logits_NV: Tensor, larger: int = 1) -> Iterator[slice]:
+    """Runs of rows, each small enough for several copies of it; `larger` times that."""
     rows, width = logits_NV.shape
-    elements = BLOCK_ELEMENTS.get(logits_NV.device.type, BLOCK_ELEMENTS_ELSEWHERE)
+    elements = larger * BLOCK_ELEMENTS.get(logits_NV.device.type, BLOCK_ELEMENTS_ELSEWHERE)
     # A softmax is shared out to threads by rows.
     step = max(torch.get_num_threads(), elements // max(1, width))
     for start in range(0, rows, step):

@@ -6,13 +6,14 @@ tokens of the whole optimiser step. Shapes: N tokens, M of them with a signal, V
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from distill.losses import in_place
 from distill.losses.core import blocks, form_of, log_probabilities
-from distill.losses.targets import Targets, rows_of
+from distill.losses.targets import SparseTargets, Targets, rows_of
 from distill.recipe.training import Loss
 
 
@@ -92,26 +93,65 @@ def terms_and_grad(
     has_N = _has(labels_N, targets, signal_N)
     wide = torch.promote_types(student_logits_NV.dtype, torch.float32)
     dz_NV = torch.empty_like(student_logits_NV, dtype=wide) if out_NV is None else out_NV
-    kd = ce = weighted = torch.zeros((), dtype=torch.float64, device=dz_NV.device)
-    done = 0
+    weight_N = _ce_weights(loss, has_N, wide) if ce_N is None else ce_N.to(wide)
     with torch.no_grad():
-        for rows in blocks(student_logits_NV):
-            logq_NV = log_probabilities(student_logits_NV[rows])
-            text_N = -_at(logq_NV, labels_N[rows])
-            given = _ce_weights(loss, has_N[rows], wide) if ce_N is None else ce_N[rows]
-            weight_N = given.to(wide)
-            grad_NV = logq_NV.exp().mul_(weight_N[:, None])
-            grad_NV.scatter_add_(-1, labels_N[rows, None], -weight_N[:, None])
-            ce, weighted = ce + text_N.sum(), weighted + (weight_N * text_N).sum()
-            if targets is not None:
-                here = int(has_N[rows].sum()) if signal_N is not None else len(text_N)
-                some = rows_of(targets, slice(done, done + here))
-                done += here
-                picked_MV = logq_NV if signal_N is None else logq_NV[has_N[rows]]
-                kd_M = _add_kd(grad_NV, picked_MV, has_N[rows], some, loss, width)
-                kd, weighted = kd + kd_M.sum(), weighted + loss.weight * kd_M.sum()
-            dz_NV[rows] = grad_NV
-    found = Terms(Term(kd, done), Term(ce, len(labels_N)), weighted)
+        if targets is None or (isinstance(targets, SparseTargets) and in_place.applies(loss)):
+            if dz_NV is not student_logits_NV:
+                dz_NV.copy_(student_logits_NV)
+            return _overwrite(dz_NV, labels_N, weight_N, has_N, targets, loss, width)
+        given = (labels_N, weight_N, has_N, targets, loss, width)
+        return _beside(student_logits_NV, dz_NV, *given)
+
+
+def _overwrite(
+    z_NV: Tensor,
+    labels_N: Tensor,
+    weight_N: Tensor,
+    has_N: Tensor,
+    targets: SparseTargets | None,
+    loss: Loss,
+    width: int | None,
+) -> TermsAndGrad:
+    """Text and top-k targets: the logits become the gradient."""
+    all_N = None if targets is None else in_place.on_all_rows(targets, has_N)
+    kd = ce = weighted = torch.zeros((), dtype=torch.float64, device=z_NV.device)
+    for rows in blocks(z_NV, in_place.LARGER):
+        some = None if all_N is None else cast("SparseTargets", rows_of(all_N, rows))
+        kd_N, ce_N = in_place.logits_to_gradient(
+            z_NV[rows], labels_N[rows], weight_N[rows], some, loss, width
+        )
+        kd, ce = kd + kd_N.sum(), ce + ce_N.sum()
+        weighted = weighted + (weight_N[rows] * ce_N).sum() + loss.weight * kd_N.sum()
+    count = 0 if targets is None else len(targets.ids_NK)
+    return TermsAndGrad(Terms(Term(kd, count), Term(ce, len(labels_N)), weighted), z_NV)
+
+
+def _beside(
+    student_logits_NV: Tensor,
+    dz_NV: Tensor,
+    labels_N: Tensor,
+    weight_N: Tensor,
+    has_N: Tensor,
+    targets: Targets,
+    loss: Loss,
+    width: int | None,
+) -> TermsAndGrad:
+    """Other targets: they want the log-softmax of all that the student knows."""
+    kd = ce = weighted = torch.zeros((), dtype=torch.float64, device=dz_NV.device)
+    before = [0, *has_N.cumsum(0).tolist()]
+    for rows in blocks(student_logits_NV):
+        logq_NV = log_probabilities(student_logits_NV[rows])
+        text_N, weight_n = -_at(logq_NV, labels_N[rows]), weight_N[rows]
+        grad_NV = logq_NV.exp().mul_(weight_n[:, None])
+        grad_NV.scatter_add_(-1, labels_N[rows, None], -weight_n[:, None])
+        ce, weighted = ce + text_N.sum(), weighted + (weight_n * text_N).sum()
+        has_n, told = has_N[rows], slice(before[rows.start], before[rows.stop])
+        some = rows_of(targets, told)
+        picked_MV = logq_NV if told.stop - told.start == len(has_n) else logq_NV[has_n]
+        kd_M = _add_kd(grad_NV, picked_MV, has_n, some, loss, width)
+        kd, weighted = kd + kd_M.sum(), weighted + loss.weight * kd_M.sum()
+        dz_NV[rows] = grad_NV
+    found = Terms(Term(kd, before[-1]), Term(ce, len(labels_N)), weighted)
     return TermsAndGrad(found, dz_NV)
 
 

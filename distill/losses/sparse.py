@@ -22,6 +22,16 @@ class _Coarse(NamedTuple):
     logp_NC: Tensor
 
 
+class CoarseSlope(NamedTuple):
+    """A loss per token and its gradient on what the teacher names and on all others together."""
+
+    value_N: Tensor
+    dz_NK: Tensor
+    """0 where an entry does not count."""
+    dz_N1: Tensor
+    """Of the ghost."""
+
+
 def value(logq_NV: Tensor, targets: SparseTargets, loss: Loss) -> Tensor:
     """The loss of every token on kept tokens and ghost, differentiable.
 
@@ -32,7 +42,8 @@ def value(logq_NV: Tensor, targets: SparseTargets, loss: Loss) -> Tensor:
     inside_NV = _inside(targets, logq_NV)
     # A finite floor, not -inf: where nothing is outside, the gradient of logsumexp would be nan.
     log_rest_N = logq_NV.masked_fill(inside_NV, FLOOR).logsumexp(dim=-1)
-    coarse = _coarse(logq_NV, log_rest_N, targets, loss.temperature)
+    logq_NK = logq_NV.gather(-1, targets.ids_NK)
+    coarse = _coarse(logq_NK, log_rest_N, targets, loss.temperature)
     return DENSE[loss.kind][0](coarse.logq_NC, coarse.logp_NC, loss)
 
 
@@ -45,19 +56,34 @@ def slope(logq_NV: Tensor, targets: SparseTargets, loss: Loss) -> Slope:
     Source: distill.losses.spec.SPECS.
     """
     rest_NV = logq_NV.exp()
-    if targets.keep_NK is None:
-        rest_NV.scatter_(-1, targets.ids_NK, 0.0)
-    else:  # an entry that does not count may name any token
-        at_E, slot_E = targets.keep_NK.nonzero(as_tuple=True)
-        rest_NV[at_E, targets.ids_NK[at_E, slot_E]] = 0.0
-    rest_N = rest_NV.sum(dim=-1)
-    coarse = _coarse(logq_NV, rest_N.log(), targets, loss.temperature)
+    kept_NK = rest_NV.gather(-1, targets.ids_NK)
+    if targets.keep_NK is not None:
+        kept_NK = kept_NK * targets.keep_NK
+    # Taken away from itself: exactly 0, and entries that do not count may name any token.
+    rest_NV.scatter_add_(-1, targets.ids_NK, -kept_NK)
+    rest_N1 = rest_NV.sum(dim=-1, keepdim=True)
+    logq_NK = logq_NV.gather(-1, targets.ids_NK)
+    found = coarse_slope(logq_NK, rest_N1.log()[:, 0], targets, loss)
+    per_mass_N1 = torch.where(rest_N1 > 0, found.dz_N1 / rest_N1, 0.0)
+    dz_NV = rest_NV.mul_(per_mass_N1).scatter_add_(-1, targets.ids_NK, found.dz_NK)
+    return Slope(found.value_N, dz_NV)
+
+
+def coarse_slope(
+    logq_NK: Tensor, log_rest_N: Tensor, targets: SparseTargets, loss: Loss
+) -> CoarseSlope:
+    """The loss of every token and its gradient on kept tokens and ghost.
+
+    Shapes: the student's log-probabilities of the kept tokens (N, K) and of all others together.
+    Units: nats per token (tvd: probability).
+    Source: distill.losses.spec.SPECS.
+    """
+    coarse = _coarse(logq_NK, log_rest_N, targets, loss.temperature)
     value_N, dz_NC = DENSE[loss.kind][1](coarse.logq_NC, coarse.logp_NC, loss)
-    per_mass_N = torch.where(rest_N > 0, dz_NC[:, -1] / rest_N, 0.0)
     dz_NK = dz_NC[:, :-1]
     if targets.keep_NK is not None:
         dz_NK = dz_NK * targets.keep_NK
-    return Slope(value_N, rest_NV.mul_(per_mass_N[:, None]).scatter_add_(-1, targets.ids_NK, dz_NK))
+    return CoarseSlope(value_N, dz_NK, dz_NC[:, -1:])
 
 
 def _inside(targets: SparseTargets, like_NV: Tensor) -> Tensor:
@@ -68,10 +94,9 @@ def _inside(targets: SparseTargets, like_NV: Tensor) -> Tensor:
 
 
 def _coarse(
-    logq_NV: Tensor, log_rest_N: Tensor, targets: SparseTargets, temperature: float
+    logq_NK: Tensor, log_rest_N: Tensor, targets: SparseTargets, temperature: float
 ) -> _Coarse:
     logp_NK, log_tail_N = targets.at(temperature)
-    logq_NK = logq_NV.gather(-1, targets.ids_NK)
     if targets.keep_NK is not None:
         logp_NK = logp_NK.masked_fill(~targets.keep_NK, FLOOR)
         logq_NK = logq_NK.masked_fill(~targets.keep_NK, FLOOR)
