@@ -1,11 +1,11 @@
-"""Gradients of text and of top-k targets, written over the student's logits in five passes.
+"""Gradients of text, of top-k targets and of forward KL, written over the student's logits.
 
-Neither needs a log-softmax of the whole vocabulary: outside the tokens that somebody speaks of, the
-gradient is the student's probabilities times one number a row. Shapes: N tokens, V vocabulary,
-K kept per token.
+None of them needs a log-softmax of the whole vocabulary: the gradient is the student's
+probabilities times one number a row, less what is said of single tokens or the teacher's
+probabilities. Shapes: N tokens, V vocabulary, K kept per token.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ from distill.losses.targets import FLOOR, SparseTargets
 from distill.recipe.training import Loss
 
 LARGER = 4
-"""Times the logits of other blocks: there are no copies of them."""
+"""Times the logits of other blocks, where a block has no copies."""
+
+Learnt = Tensor | SparseTargets | None
 
 
 class Values(NamedTuple):
@@ -25,9 +27,16 @@ class Values(NamedTuple):
     ce_N: Tensor
 
 
-def applies(loss: Loss) -> bool:
-    """Whether top-k targets can be learnt this way: a softened student is another softmax."""
-    return loss.temperature == 1
+def applies(targets: object, rows: int, loss: Loss) -> TypeGuard[Learnt]:
+    """Whether these targets of that many rows are learnt this way.
+
+    A softened student would be another softmax.
+    """
+    if targets is None:
+        return True
+    if isinstance(targets, Tensor):
+        return loss.kind == "forward_kl" and loss.temperature == 1 and len(targets) == rows
+    return isinstance(targets, SparseTargets) and loss.temperature == 1
 
 
 def on_all_rows(targets: SparseTargets, has_N: Tensor) -> SparseTargets:
@@ -59,7 +68,7 @@ def logits_to_gradient(
     z_NV: Tensor,
     labels_N: Tensor,
     weights_N: Tensor,
-    targets: SparseTargets | None,
+    targets: Learnt,
     loss: Loss,
     width: int | None = None,
 ) -> Values:
@@ -69,7 +78,7 @@ def logits_to_gradient(
     speak of; cross-entropy sees all of it.
     Shapes: logits (N, V) float32 or float64, changed; labels, weights (N,).
     Units: nats per token (tvd: probability).
-    Source: cross-entropy: q - e_y; top-k: `distill.losses.sparse.slope`.
+    Source: cross-entropy: q - e_y; forward KL: q - p; top-k: `distill.losses.sparse.slope`.
     """
     label_N1 = labels_N[:, None]
     top_N1 = z_NV.amax(dim=-1, keepdim=True)
@@ -78,10 +87,38 @@ def logits_to_gradient(
         mass_N1 = z_NV.sub_(top_N1).exp_().sum(dim=-1, keepdim=True)
         z_NV.mul_(weights_N[:, None] / mass_N1)
         kd_N = z_NV.new_zeros(0)
+    elif isinstance(targets, Tensor):
+        kd_N, mass_N1 = _forward_kl(z_NV, top_N1, weights_N, targets, loss, width)
     else:
         kd_N, mass_N1 = _sparse(z_NV, top_N1, weights_N, targets, loss, width)
     z_NV.scatter_add_(-1, label_N1, -weights_N[:, None])
     return Values(kd_N, (mass_N1.log() + top_N1 - label_z_N1)[:, 0].clamp(max=-FLOOR))
+
+
+def _forward_kl(
+    z_NV: Tensor,
+    top_N1: Tensor,
+    weights_N: Tensor,
+    teacher_NV: Tensor,
+    loss: Loss,
+    width: int | None,
+) -> tuple[Tensor, Tensor]:
+    """As `_sparse`, for a teacher's logits."""
+    width = teacher_NV.shape[-1] if width is None else width
+    known_NV, padding_NV = z_NV[:, :width], z_NV[:, width:]
+    z_NV.sub_(top_N1).clamp_(min=FLOOR)
+    theirs_NV = teacher_NV.to(z_NV.dtype)
+    p_NV = (theirs_NV - theirs_NV.amax(dim=-1, keepdim=True)).clamp_(min=FLOOR)
+    gap_NV = p_NV - known_NV
+    z_NV.exp_()
+    p_NV.exp_()
+    known_N1, p_N1 = known_NV.sum(dim=-1, keepdim=True), p_NV.sum(dim=-1, keepdim=True)
+    mass_N1 = known_N1 + padding_NV.sum(dim=-1, keepdim=True)
+    gap_N1 = gap_NV.mul_(p_NV).sum(dim=-1, keepdim=True) / p_N1
+    text_N1 = weights_N[:, None] / mass_N1
+    known_NV.mul_(text_N1 + loss.weight / known_N1).addcmul_(p_NV, loss.weight / p_N1, value=-1)
+    padding_NV.mul_(text_N1)
+    return (gap_N1 + known_N1.log() - p_N1.log())[:, 0], mass_N1
 
 
 def _sparse(

@@ -95,12 +95,12 @@ def terms_and_grad(
     dz_NV = torch.empty_like(student_logits_NV, dtype=wide) if out_NV is None else out_NV
     weight_N = _ce_weights(loss, has_N, wide) if ce_N is None else ce_N.to(wide)
     with torch.no_grad():
-        if targets is None or (isinstance(targets, SparseTargets) and in_place.applies(loss)):
+        if in_place.applies(targets, len(labels_N), loss):
             if dz_NV is not student_logits_NV:
                 dz_NV.copy_(student_logits_NV)
             return _overwrite(dz_NV, labels_N, weight_N, has_N, targets, loss, width)
-        given = (labels_N, weight_N, has_N, targets, loss, width)
-        return _beside(student_logits_NV, dz_NV, *given)
+        assert targets is not None
+        return _beside(student_logits_NV, dz_NV, labels_N, weight_N, has_N, targets, loss, width)
 
 
 def _overwrite(
@@ -108,22 +108,21 @@ def _overwrite(
     labels_N: Tensor,
     weight_N: Tensor,
     has_N: Tensor,
-    targets: SparseTargets | None,
+    targets: in_place.Learnt,
     loss: Loss,
     width: int | None,
 ) -> TermsAndGrad:
-    """Text and top-k targets: the logits become the gradient."""
-    all_N = None if targets is None else in_place.on_all_rows(targets, has_N)
+    """Text, top-k targets, forward KL: the logits become the gradient."""
+    all_N = in_place.on_all_rows(targets, has_N) if isinstance(targets, SparseTargets) else targets
     kd = ce = weighted = torch.zeros((), dtype=torch.float64, device=z_NV.device)
-    for rows in blocks(z_NV, in_place.LARGER):
-        some = None if all_N is None else cast("SparseTargets", rows_of(all_N, rows))
+    for rows in blocks(z_NV, 1 if isinstance(targets, Tensor) else in_place.LARGER):
+        some = None if all_N is None else cast("in_place.Learnt", rows_of(all_N, rows))
         kd_N, ce_N = in_place.logits_to_gradient(
             z_NV[rows], labels_N[rows], weight_N[rows], some, loss, width
         )
         kd, ce = kd + kd_N.sum(), ce + ce_N.sum()
         weighted = weighted + (weight_N[rows] * ce_N).sum() + loss.weight * kd_N.sum()
-    count = 0 if targets is None else len(targets.ids_NK)
-    return TermsAndGrad(Terms(Term(kd, count), Term(ce, len(labels_N)), weighted), z_NV)
+    return TermsAndGrad(Terms(Term(kd, int(has_N.sum())), Term(ce, len(labels_N)), weighted), z_NV)
 
 
 def _beside(

@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from distill.losses import core
+from distill.losses import core, in_place
 from distill.losses.targets import (
     SampledTargets,
     SparseTargets,
@@ -60,7 +60,22 @@ def written_out(student, targets, loss):
     return core.value_and_grad(student, targets, loss)
 
 
-BACKENDS = [Backend("autograd", autograd), Backend("written_out", written_out)]
+def written_over(student, targets, loss):
+    """The gradient where the logits were, with cross-entropy at weight 0."""
+    if not in_place.applies(targets, len(student), loss):
+        return core.value_and_grad(student, targets, loss)
+    z = student.to(torch.promote_types(student.dtype, torch.float32), copy=True)
+    labels = torch.zeros(len(z), dtype=torch.long)
+    weight = loss.model_copy(update={"weight": 1.0})
+    found = in_place.logits_to_gradient(z, labels, z.new_zeros(len(z)), targets, weight)
+    return found.kd_N, z
+
+
+BACKENDS = [
+    Backend("autograd", autograd),
+    Backend("written_out", written_out),
+    Backend("written_over", written_over, targets=("dense", "topk")),
+]
 
 
 def dense(draw, student, scale=3.0):
