@@ -4,9 +4,12 @@ Adding a filter: one file here, one class in recipe/filtering.py, one line in FI
 file.
 """
 
+import asyncio
 import inspect
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from distill.errors import RunError
@@ -17,7 +20,15 @@ from distill.filters.complete import Complete
 from distill.filters.consistent import Consistent
 from distill.filters.custom import Custom
 from distill.filters.duplicate import Duplicate
-from distill.filters.filter import Context, Edited, Filter, Outcome, Tokenizer
+from distill.filters.filter import (
+    Context,
+    Edited,
+    Elsewhere,
+    Filter,
+    Judged,
+    Outcome,
+    Tokenizer,
+)
 from distill.filters.format import Format
 from distill.filters.judge import Judge
 from distill.filters.label_noise import LabelNoise
@@ -69,6 +80,18 @@ FILTERS: Mapping[str, type[Any]] = {
 }
 
 
+BY_ITSELF = frozenset(
+    {
+        "length", "regex", "format", "standardise", "refusal", "language", "not_in_gold", "agree",
+        "pii", "verify",
+    }
+)  # fmt: skip
+"""Free filters that judge a row without looking at others, so that rows may lie anywhere.
+
+Not `custom`, whose function may remember rows, and not `classifier`, whose figures differ in their
+last digits with the rows beside them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One filter in its place."""
@@ -78,14 +101,43 @@ class Link:
     paid: bool = False
     restored: bool = False
     """What it drops is kept all the same, because people brought it back."""
+    remade: Callable[[], Any] | None = None
+    """The same filter again in another process; None where it must stay with its memory."""
+
+
+class Stretch:
+    """Filters in a row that judge each row by itself; they are made where they are first used."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._plain = [(link.name, link.restored, link.remade) for link in links]
+        self._links: list[Link] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_plain": self._plain, "_links": None}
+
+    def __call__(self, rows: Sequence[Row]) -> list[Judged]:
+        """What they make of some rows, in order."""
+        if self._links is None:
+            self._links = [
+                Link(name, remade(), restored=restored)
+                for name, restored, remade in self._plain
+                if remade is not None
+            ]
+        return asyncio.run(_through(self._links, rows))
 
 
 class Chain:
     """The filters in order; it remembers earlier rounds, so one chain serves one run."""
 
-    def __init__(self, links: Sequence[Link], listen: Listener = silent) -> None:
+    def __init__(
+        self,
+        links: Sequence[Link],
+        listen: Listener = silent,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self._links = tuple(links)
         self._listen = listen
+        self._elsewhere = elsewhere
 
     @property
     def order(self) -> list[str]:
@@ -97,21 +149,36 @@ class Chain:
         settled = {row.id: row for row in rows}
         said: dict[str, list[Verdict]] = {row.id: [] for row in rows}
         alive = sorted((row for row in rows if row.status == "accepted"), key=lambda row: row.id)
-        for at, link in enumerate(self._links, 1):
+        at = 0
+        while at < len(self._links):
+            stretch = self._stretch(at, len(alive))
             with rare_collection():
-                judged = await _pass(link, alive)
+                if self._elsewhere is not None and stretch[0].remade is not None:
+                    judged = await self._elsewhere.judged(Stretch(stretch), alive)
+                else:
+                    judged = await _through(stretch, alive)
             alive = []
-            for row, verdict in judged:
-                said[row.id].append(verdict)
+            for row, verdicts in judged:
+                said[row.id] += verdicts
                 if row.status == "accepted":
                     alive.append(row)
                 else:
                     settled[row.id] = row
-            figures: dict[str, float | str] = {"filter": link.name, "kept": len(alive)}
-            self._listen(Progress("filter", at, len(self._links), figures))
+            for link, kept in zip(stretch, _kept(judged, len(stretch)), strict=True):
+                at += 1
+                figures: dict[str, float | str] = {"filter": link.name, "kept": kept}
+                self._listen(Progress("filter", at, len(self._links), figures))
         settled.update((row.id, row) for row in alive)
         with rare_collection():
             return [_with_verdicts(settled[id], said[id]) for id in sorted(settled)]
+
+    def _stretch(self, start: int, rows: int) -> Sequence[Link]:
+        """The links from `start` on that are done together: one, or those that go elsewhere."""
+        end = start
+        if self._elsewhere is not None and rows >= self._elsewhere.rows:
+            while end < len(self._links) and self._links[end].remade is not None:
+                end += 1
+        return self._links[start : max(end, start + 1)]
 
     async def recall(self, rows: Sequence[Row]) -> None:
         """Shows the filters rows that are accepted already, so that they remember them.
@@ -141,6 +208,7 @@ def build_chain(
     approved: Mapping[str, bool] | None = None,
     restored: Set[str] = frozenset(),
     listen: Listener = silent,
+    elsewhere: Elsewhere | None = None,
 ) -> Chain:
     """Returns the chain of a recipe, with not_in_gold added where there is gold.
 
@@ -152,6 +220,7 @@ def build_chain(
         approved: Row id -> whether people approved the row.
         restored: Names of filters whose drops people brought back.
         listen: Is told after every filter.
+        elsewhere: Other processes for many rows; absent: all is done in this one.
 
     Raises: RecipeError when options cannot work, PrerequisiteError when an extra is missing.
     """
@@ -165,6 +234,7 @@ def build_chain(
         approved=approved or {},
         seed=recipe.seed,
         listen=listen,
+        elsewhere=elsewhere,
         file=recipe._source or None,
     )
     links = []
@@ -172,9 +242,22 @@ def build_chain(
         key = f"filter.{at}.{spec.kind}" if at is not None else "data.gold"
         line = recipe._lines.get(key) or recipe._lines.get(f"filter.{at}")
         here = replace(context, key=key, line=line)
-        made = FILTERS[spec.kind](spec, here)
-        links.append(Link(spec.kind, made, asks(spec) is not None, spec.kind in restored))
-    return Chain(links, listen)
+        made = _made(spec, here)
+        alone = replace(here, teachers={}, approved={}, listen=silent, elsewhere=None)
+        links.append(
+            Link(
+                spec.kind,
+                made,
+                asks(spec) is not None,
+                spec.kind in restored,
+                partial(_made, spec, alone) if spec.kind in BY_ITSELF else None,
+            )
+        )
+    return Chain(links, listen, elsewhere)
+
+
+def _made(spec: FilterSpec, context: Context) -> Any:
+    return FILTERS[spec.kind](spec, context)
 
 
 def with_gold(recipe: Recipe) -> list[tuple[int | None, FilterSpec]]:
@@ -196,6 +279,35 @@ def _with_verdicts(row: Row, said: Sequence[Verdict]) -> Row:
     # Not dataclasses.replace, which takes four times as long.
     verdicts = (*row.verdicts, *said)
     return Row(row.id, row.fields, row.status, row.reason, row.score, verdicts)
+
+
+async def _through(links: Sequence[Link], rows: Sequence[Row]) -> list[Judged]:
+    """Each row after some filters, in the order of the rows; who is dropped meets no further one.
+
+    Its verdicts are not yet the row's own.
+    """
+    if len(links) == 1:
+        return [(row, (verdict,)) for row, verdict in await _pass(links[0], rows)]
+    ends = {row.id: row for row in rows}
+    said: dict[str, tuple[Verdict, ...]] = dict.fromkeys(ends, ())
+    alive = list(rows)
+    for link in links:
+        judged = await _pass(link, alive)
+        ends.update((row.id, row) for row, _ in judged)
+        for row, verdict in judged:
+            said[row.id] += (verdict,)
+        alive = [row for row, _ in judged if row.status == "accepted"]
+    return [(ends[row.id], said[row.id]) for row in rows]
+
+
+def _kept(judged: Sequence[Judged], links: int) -> list[int]:
+    """How many rows each of some links kept."""
+    dropped = Counter(len(said) for row, said in judged if row.status != "accepted")
+    left, kept = len(judged), []
+    for at in range(1, links + 1):
+        left -= dropped[at]
+        kept.append(left)
+    return kept
 
 
 async def _pass(link: Link, rows: Sequence[Row]) -> list[tuple[Row, Verdict]]:

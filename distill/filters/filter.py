@@ -23,6 +23,30 @@ class Tokenizer(Protocol):
         ...
 
 
+class Elsewhere(Protocol):
+    """Other processes that judge many rows."""
+
+    @property
+    def rows(self) -> int:
+        """Fewest rows that are worth sending to filters that judge each by itself."""
+        ...
+
+    @property
+    def texts(self) -> int:
+        """Fewest texts that are worth comparing there."""
+        ...
+
+    async def judged(
+        self, stretch: Callable[[Sequence[Row]], list["Judged"]], rows: Sequence[Row]
+    ) -> list["Judged"]:
+        """What the filters of a stretch make of rows, in order."""
+        ...
+
+    async def distinct(self, texts: Sequence[str], similarity: float) -> list[float | None]:
+        """For each text the largest similarity to one kept before it, None where it is kept."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a filter may know beside its own options."""
@@ -41,6 +65,7 @@ class Context:
     """Row id -> whether people approved the row, from the run's review."""
     seed: int = 0
     listen: Listener = silent
+    elsewhere: Elsewhere | None = None
     file: str | None = None
     key: str | None = None
     """Where in the recipe the filter stands ("filter.0.length"), for messages."""
@@ -100,6 +125,8 @@ class Edited:
 
 
 Outcome = Verdict | Edited
+Judged = tuple[Row, tuple[Verdict, ...]]
+"""A row after some filters, with what each said up to the one that dropped it."""
 
 
 class Filter(Protocol):

@@ -6,10 +6,12 @@ Shingles are runs of words; a text of fewer words than one run is compared by ru
 
 import math
 import re
+import struct
 import unicodedata
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import islice
 from typing import NamedTuple
 
@@ -170,7 +172,8 @@ class NearDuplicates:
         """Jaccard with an indexed text, 0 where the sizes alone rule out that it is enough."""
         start, end = self._ends[at], self._ends[at + 1]
         own = sketch.hashes
-        if not self._similarity <= (end - start) / len(own) <= 1 / self._similarity:
+        small, large = sorted((end - start, len(own)))
+        if small / large < self._similarity:
             return 0.0
         other = self._sets.get(at)
         if other is None:
@@ -197,6 +200,39 @@ class NearDuplicates:
         minhashes = RMinHash.from_token_sets(parts, self._permutations, MINHASH_SEED)
         hashes = RMinHash.hash_token_sets(parts)
         return [_Sketch(*pair) for pair in zip(minhashes, hashes, strict=True)]
+
+
+class Signature(NamedTuple):
+    """What is compared of a text, so that texts can be compared in many places at once."""
+
+    hashes: frozenset[int]
+    """One of each shingle."""
+    buckets: tuple[int, ...]
+    """Texts that share one are compared: 64 bits of each band of the MinHash, its place included.
+    """
+
+
+def signatures(texts: Sequence[str], similarity: float, ngram: int = NGRAM) -> list[Signature]:
+    """The signatures of texts: they share a bucket where NearDuplicates would compare them."""
+    bands, rows = _bands(similarity)
+    parts = [list(_parts(normalise(text), ngram)) for text in texts]
+    minhashes = RMinHash.from_token_sets(parts, bands * rows, MINHASH_SEED)
+    return [
+        Signature(frozenset(hashes), tuple(_buckets(minhash.digest(), rows)))
+        for minhash, hashes in zip(minhashes, RMinHash.hash_token_sets(parts), strict=True)
+    ]
+
+
+def _buckets(digest: Sequence[int], rows: int) -> Iterator[int]:
+    for start in range(0, len(digest), rows):
+        band = struct.pack(f"<{1 + rows}Q", start, *digest[start : start + rows])
+        yield int.from_bytes(blake2b(band, digest_size=8).digest(), "little")
+
+
+def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
+    """The share of elements that two sets have in common."""
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
 
 
 def clusters(texts: Mapping[str, str], similarity: float) -> dict[str, str]:

@@ -7,6 +7,7 @@ the same stage functions, so the rows are the same.
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
 from distill.recipe.schema import Recipe
 from distill.run.teachers import Teachers
@@ -20,6 +21,10 @@ class Engine:
 
     def spread(self) -> Spread | None:
         """How candidates are filled; None: here."""
+        return None
+
+    def elsewhere(self) -> Elsewhere | None:
+        """Who judges many rows; None: they are judged here."""
         return None
 
     def asking(self, context: "Context") -> AbstractContextManager[Teachers]:

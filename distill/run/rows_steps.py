@@ -235,6 +235,7 @@ def _chain(
         gold=gold_records(context),
         tokenizer=tokenizer,
         teachers=teachers,
+        elsewhere=context.engine.elsewhere(),
         restored=restored,
         approved=approved,
         listen=context.listen,

@@ -1,14 +1,26 @@
 """`run.engine: ray`: the rows of the local engine, one budget, nothing paid twice."""
 
+import asyncio
 import json
 import logging
 import os
+import random
 import threading
 import time
 from contextlib import contextmanager
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from distill.filters.chain import build_chain
+from distill.measure.duplicates import NearDuplicates
+from distill.recipe.schema import Recipe
+from distill.rows.row import Row
+from distill.run.on_ray import near
+from distill.run.on_ray.cluster import Cluster
+from distill.run.on_ray.near import nearest_kept
+from distill.run.on_ray.sift import Workers
 from teachers.scripted.server import Faults
 
 pytest.importorskip("ray")
@@ -28,6 +40,7 @@ def ray():
         namespace="distill",
         num_cpus=2,
         object_store_memory=MEMORY,
+        _system_config={"idle_worker_killing_time_threshold_ms": 120_000},
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -182,3 +195,110 @@ def test_an_address_where_no_cluster_is(project, tmp_path, monkeypatch):
     assert project.command("check", recipe).code == 2
     project.change(recipe, "engine: ray, address: 'ray://far:10001'", "address: 'far:1'")
     assert project.command("check", recipe).code == 2
+
+
+WORDS = (
+    "card",
+    "charged",
+    "twice",
+    "refund",
+    "order",
+    "mail",
+    "nobody",
+    "answers",
+    "monday",
+    "help",
+)
+
+
+def planted(rng, count):
+    """Texts, a third of which are copies or near copies of others, some of a template."""
+    texts = []
+    for at in range(count):
+        kind = rng.random()
+        if texts and kind < 0.15:
+            texts.append(rng.choice(texts))
+        elif texts and kind < 0.4:
+            words = rng.choice(texts).split()
+            words[rng.randrange(len(words))] = rng.choice(WORDS)
+            texts.append(" ".join(words))
+        elif kind < 0.5:
+            texts.append(f"ticket {at % 7} please send the money back to my old account today")
+        else:
+            texts.append(" ".join(rng.choices(WORDS, k=rng.randint(1, 25))))
+    return texts
+
+
+def alone(texts, similarity):
+    """What the index of one machine says of each text in turn."""
+    rows = ((str(at), text) for at, text in enumerate(texts))
+    return [found and found[1] for _, found in NearDuplicates(similarity).add_if_new(rows)]
+
+
+def test_near_duplicates_by_group_by_are_those_of_one_machine(ray):
+    """Of several thousand texts the same are kept, and dropped with the same similarity."""
+    texts = planted(random.Random(1), 4000)
+    found = nearest_kept(Cluster(None, (), "."), texts, 0.7)
+    assert found == alone(texts, 0.7)
+    assert 400 < sum(one is not None for one in found) < 3600
+
+
+@pytest.mark.parametrize("similarity", [0.2, 0.5, 0.8, 0.935, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_any_texts_fall_as_in_the_index(similarity, seed):
+    """Signed, met in their buckets and chosen in this process: what the index says, always."""
+    rng = random.Random(seed)
+    texts = [*planted(rng, rng.randint(2, 300)), "", "!?", "a", "\u00e9 \u4e2d\u6587"]
+    rng.shuffle(texts)
+    signed = near.signed(similarity, pa.table({"start": [0], "texts": [texts]}))
+    parts = rng.randint(1, 5)
+    placed = near.in_buckets(parts, signed)
+    alike = [
+        (row["one"], row["other"], row["alike"])
+        for part in range(parts)
+        if len(place := placed.filter(pc.equal(placed["part"], part)))
+        for row in near.pairs(similarity, parts, place).to_pylist()
+    ]
+    assert len(alike) == len({frozenset(pair[:2]) for pair in alike})
+    assert near.choose(signed["set"].to_pylist(), alike) == alone(texts, similarity)
+
+
+def test_filters_over_blocks(ray, tmp_path):
+    """Stretches of free filters, a restored one and those that look at all rows: same verdicts."""
+    rng = random.Random(5)
+    rows = [
+        Row(f"{at:05}", {"text": text, "label": "a"} if at % 50 else {"label": "a"})
+        for at, text in enumerate(planted(rng, 2500))
+    ]
+    recipe = Recipe.model_validate(
+        {
+            "name": "t",
+            "task": {"kind": "classify", "labels": ["a", "b"]},
+            "data": {"gold": "gold.jsonl"},
+            "generate": {"candidates": 1, "fields": {"label": {"sample": "labels"}}},
+            "filter": [
+                {"length": {"field": "text", "words": [3, 20]}},
+                {"regex": {"field": "text", "forbid": "mail mail"}},
+                {"pii": {"action": "mask"}},
+                {"near_duplicate": {"field": "text", "similarity": 0.6}},
+                {"duplicate": {"field": "text"}},
+            ],
+        }
+    )
+    tail = "please send the money back to my old account today"
+    gold = [{"text": f"ticket {at} {tail}"} for at in range(7)]
+    workers = Workers(Cluster(None, (), str(tmp_path)))
+    workers.texts = 100
+    sifted = []
+    for elsewhere in (None, workers):
+        heard = []
+        chain = build_chain(
+            recipe, gold=gold, restored={"regex"}, listen=heard.append, elsewhere=elsewhere
+        )
+        first, second = rows[:2000], rows[2000:]
+        sifted.append([asyncio.run(chain.sift(part)) for part in (first, second)])
+        sifted[-1].append([(one.done, one.figures) for one in heard])
+    assert sifted[0] == sifted[1]
+    reasons = {row.reason for row in sifted[0][0]}
+    assert {"length:too_short", "near_duplicate", None} <= reasons
+    assert any(reason and reason.startswith("not_in_gold") for reason in reasons)

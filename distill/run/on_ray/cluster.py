@@ -20,8 +20,9 @@ _T = TypeVar("_T")
 
 SPACE = "distill"
 """Ray's namespace for what we name."""
-TRIES = 10
-"""How often a piece of work is started again when its worker or node is lost."""
+KEEP_MS = 120_000
+"""How long a cluster of our own keeps a worker that has nothing to do: each takes seconds to
+start."""
 USER_MODULES = "distill_user_"
 """How the modules of a recipe's own functions are named (`distill.recipe.functions`)."""
 
@@ -48,6 +49,7 @@ class Cluster:
         Raises: RunError where there is no such cluster.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", str(KEEP_MS))
         import ray
         import ray.data
 
@@ -115,9 +117,7 @@ class Cluster:
 
         rows = [{"at": at, "given": self.packed(item)} for at, item in enumerate(items)]
         doing = partial(_do, self.packed(work), self.folder)
-        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            doing, max_retries=TRIES, **resources
-        )
+        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map(doing, **resources)
         try:
             for row in made.iter_rows():
                 yield int(row["at"]), unpacked(row["made"])

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
 from distill.recipe.files import folder_of
 from distill.recipe.schema import Recipe
@@ -13,6 +14,7 @@ from distill.run.engine import Engine
 from distill.run.on_ray.cluster import Cluster
 from distill.run.on_ray.desk import Opening, opened
 from distill.run.on_ray.fill import spread_over
+from distill.run.on_ray.sift import Workers
 from distill.run.teachers import Teachers
 from teachers.credentials import env_names
 
@@ -34,6 +36,10 @@ class RayEngine(Engine):
     def spread(self) -> Spread | None:
         """Candidates are filled by workers on all nodes."""
         return spread_over(self._cluster)
+
+    def elsewhere(self) -> Elsewhere | None:
+        """Many rows are judged and compared on all nodes."""
+        return Workers(self._cluster)
 
     @contextmanager
     def asking(self, context: "Context") -> Iterator[Teachers]:
