@@ -3,8 +3,10 @@
 Thresholds, in the order in which they are tried:
     dataset_only   nothing was trained
     fix_labels     on gold the teacher is under 0.7, or no better than the student's constant guess
+    fix_labels     people who looked at rows drawn at random found one in ten or more wrong, and
+                   nothing shows the student as good as its teacher on gold
     not_worth_it   the student does not beat itself before training, always guessing one label, or
-                   prompting that costs no more than the student
+                   prompting that costs no more than the student (another model than its teacher)
     fix_labels     the student trails its teacher, and one label in ten or more looks wrong
     more_data      nothing was measured, or the student is under the teacher's interval
     ship           the student is inside the teacher's interval or above, or there is none to trail
@@ -26,7 +28,8 @@ TEACHER_LEAST = 0.7
 """Labels that are wrong more often than this teach mostly noise to a small student."""
 
 LABEL_ERRORS_MOST = 0.1
-"""Suspected label errors (the low end of their interval) beyond which labels come before rows."""
+"""Label errors, suspected by the data or found by people (the low end of their interval), beyond
+which labels come before rows."""
 
 MEASURES = (
     "accuracy_failures_wrong",
@@ -84,7 +87,8 @@ def _decide(report: Mapping[str, Any]) -> dict[str, str]:
     where = report.get("metrics_on") or "gold"
     found = (
         _labels(lines, measure, where)
-        or _worth(lines, measure, metrics)
+        or _reviewed(report, lines, measure, where)
+        or _worth(lines, measure, metrics, report.get("ladder"))
         or _noisy(report, lines, measure)
         or _against_teacher(lines, measure, report.get("learning_curve"))
     )
@@ -112,10 +116,37 @@ def _labels(lines: Mapping[str, _Line], measure: str, where: str) -> dict[str, s
     return None
 
 
-def _worth(
-    lines: Mapping[str, _Line], measure: str, metrics: Mapping[str, Any]
+def _reviewed(
+    report: Mapping[str, Any], lines: Mapping[str, _Line], measure: str, where: str
 ) -> dict[str, str] | None:
-    student = lines["student"]
+    """People's word on the labels comes before any figure that was learnt from them."""
+    wrong, teacher = _error_rate(report), lines.get("teacher")
+    if wrong is None or wrong["low"] < LABEL_ERRORS_MOST:
+        return None
+    if where == "gold" and teacher and not _trails(lines["student"], teacher, measure):
+        return None
+    return _say(
+        "fix_labels",
+        f"Reviewers found {wrong['value']:.0%} of {wrong['n']} rows drawn at random wrong "
+        f"(interval {wrong['low']:.0%} to {wrong['high']:.0%}); mend the teacher's prompt or the "
+        "filters before the student is blamed or more rows are bought.",
+    )
+
+
+def _error_rate(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The error rate that people found, where rows drawn at random were reviewed."""
+    found: Mapping[str, Any] = (report.get("review") or {}).get("error_rate") or {}
+    return found if found.get("value") is not None else None
+
+
+def _worth(
+    lines: Mapping[str, _Line],
+    measure: str,
+    metrics: Mapping[str, Any],
+    ladder: Mapping[str, Any] | None,
+) -> dict[str, str] | None:
+    """What does as well for less; a teacher that climbed the ladder is what was to be replaced."""
+    student, prompted = lines["student"], not (ladder or {}).get("is_teacher")
     free = {
         "student_before": "the same model before training",
         "majority": "always answering the commonest label",
@@ -124,7 +155,7 @@ def _worth(
     free |= {
         name: f"prompting alone ({name})"
         for name in lines
-        if name.startswith(PROMPTED) and not _dearer(metrics, name)
+        if prompted and name.startswith(PROMPTED) and not _dearer(metrics, name)
     }
     for system, words in free.items():
         other = lines.get(system)
@@ -203,6 +234,11 @@ def _numbers(report: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"Labels: {suspected['value']:.1%} of {suspected['n']:,} training labels look wrong "
             f"(interval {suspected['low']:.1%} to {suspected['high']:.1%})."
+        )
+    if (wrong := _error_rate(report)) is not None:
+        yield (
+            f"Review: {wrong['value']:.1%} of {wrong['n']:,} rows drawn at random were wrong "
+            f"(interval {wrong['low']:.1%} to {wrong['high']:.1%})."
         )
     if lost := list(forgotten(report.get("forgetting"))):
         yield f"Forgotten: {'; '.join(lost)}."

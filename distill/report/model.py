@@ -167,6 +167,16 @@ class LabelQuality(_Part):
     """The most suspicious: {id, given, suggested, score}."""
 
 
+class ReviewPart(_Part):
+    """What people's reviews say about all rows of the run."""
+
+    rows: int
+    """Rows that somebody has reviewed."""
+    reviewers: int
+    error_rate: KnownFigure | UnknownFigure
+    """Share of wrong rows, as the filters left them, from the reviewed rows drawn at random."""
+
+
 class Collapse(_Part):
     """Whether the student's answers have collapsed onto a few forms."""
 
@@ -267,8 +277,8 @@ class Report(_Part):
     significance: list[Significance] | None = None
     """Paired tests between systems, on the leading set."""
     ladder: dict[str, Any] | None = None
-    """Who answered the baselines, and what it was shown: {asked, few_shot {source, ids, seed,
-    turns}, retrieval {method, passages, among}}."""
+    """Who answered the baselines, and what it was shown: {asked, is_teacher, few_shot {source,
+    ids, seed, turns}, retrieval {method, passages, among}}."""
     two_by_two: dict[str, Any] | None = None
     """The base model and the student, each with and without retrieval: {base | student: {without |
     with: {system, score}}}, the score being the mean over rows, 0 to 1."""
@@ -279,6 +289,7 @@ class Report(_Part):
     """MEASURE -> before and after: `text`, `questions`, and tasks of lm-eval by name."""
     learning_curve: LearningCurve | None = None
     label_quality: LabelQuality | None = None
+    review: ReviewPart | None = None
     economics: Economics | None = None
     format: Figures | None = None
     """SYSTEM -> the share of its outputs that validate."""
@@ -308,6 +319,7 @@ def empty_report(name: str, recipe_hash: str) -> dict[str, Any]:
         "forgetting": None,
         "learning_curve": None,
         "label_quality": None,
+        "review": None,
         "economics": None,
         **dict.fromkeys(("format", "collapse", "failure_modes", "cascade")),
         "verdict": None,

@@ -95,7 +95,12 @@ def ladder_facts(context: Context) -> dict[str, Any] | None:
     model = prompted_model(context)
     if model is None or not asked & set(recipe.evaluate.baselines):
         return None
-    facts: dict[str, Any] = {"asked": model.name, "few_shot": None, "retrieval": None}
+    facts: dict[str, Any] = {
+        "asked": model.name,
+        "is_teacher": model.name == measured_teacher(recipe),
+        "few_shot": None,
+        "retrieval": None,
+    }
     if "few_shot" in recipe.evaluate.baselines:
         examples = examples_of(context, max(recipe.evaluate.few_shot))
         facts["few_shot"] = {**examples.as_dict(), "seed": recipe.seed, "turns": model.turns}

@@ -17,6 +17,7 @@ from distill.run.directory import RunDirectory
 from distill.run.evaluate_parts import PARTS
 from distill.run.keys import recipe_hash
 from distill.run.ledger import events
+from distill.run.reviewed_rows import review_part
 
 SAMPLES = 12
 RUNNING = ("cost_per_1000", "rows_per_s", "tokens_per_row")
@@ -61,6 +62,7 @@ def build_report(context: Context) -> dict[str, Any]:
         report["shortfall"] = done.details.get("shortfall")
         report["probe"] = done.details.get("probe")
     report["cost"] = context.teachers.budget.totals().as_dict()
+    report["review"] = review_part(context)
     if done := directory.done("train"):
         report["training"] = done.details["training"]
         report["curves"] = done.details["curves"]

@@ -56,6 +56,10 @@ def test_a_run_waits_and_goes_on_from_what_was_merged(reviewed, project):
     assert merged["preferences"] == 1
     report = command("run", "recipe.yaml", "--json")
     assert report.code == 0
+    assert report.json["review"]["error_rate"]["value"] == pytest.approx(2 / 7)
+    assert (report.json["review"]["rows"], report.json["review"]["reviewers"]) == (7, 1)
+    page = (reviewed / "runs/tiny/report.html").read_text("utf-8")
+    assert "Review: 28.6% of 7 rows drawn at random were wrong" in page
     stage = next(entry for entry in report.json["rows"] if entry["stage"] == "review")
     assert stage["rejected"] == 1
     assert stage["reasons"] == {"review_rejected": 1}

@@ -110,10 +110,41 @@ def test_wrong_labels_come_before_more_rows() -> None:
 
 
 def test_prompting_that_keeps_up_makes_training_not_worth_it() -> None:
-    """A prompted model as good as the student counts, unless it is known to cost more."""
+    """A prompted model as good as the student counts, unless it costs more or is the teacher."""
     found = report(teacher=0.95, student=0.94, student_before=0.2, few_shot_4=0.93)
     assert verdict(found)["say"] == "not_worth_it"
     assert "few_shot_4" in verdict(found)["because"]
+    assert verdict({**found, "ladder": {"asked": "big", "is_teacher": True}})["say"] == "ship"
     for system, cost in (("few_shot_4", 2.0), ("student", 0.1)):
         found["metrics"][system]["cost_per_1000"] = figure(cost)
     assert verdict(found)["say"] == "ship"
+
+
+def reviewed(low: float, **systems: float) -> dict[str, Any]:
+    """A report with what people found among rows drawn at random."""
+    found = {"value": low + 0.06, "low": low, "high": low + 0.15, "n": 50}
+    return {**report(**systems), "review": {"error_rate": found}}
+
+
+def test_labels_that_people_found_wrong_come_first() -> None:
+    """Before a student is blamed or more rows are bought; a good student ships all the same."""
+    trailing = {"teacher": 0.95, "student": 0.8, "student_before": 0.79}
+    found = verdict(reviewed(0.12, **trailing))
+    assert found["say"] == "fix_labels"
+    assert "18% of 50 rows drawn at random" in found["because"]
+    assert (
+        "Review: 18.0% of 50 rows drawn at random were wrong (interval 12.0% to 27.0%)."
+        in (found["numbers"])
+    )
+    assert verdict(reviewed(0.05, **trailing))["say"] == "not_worth_it"
+    good = {"teacher": 0.9, "student": 0.9, "student_before": 0.2}
+    assert verdict(reviewed(0.12, **good))["say"] == "ship"
+    assert verdict({**reviewed(0.12, **good), "metrics_on": "val"})["say"] == "fix_labels"
+
+
+def test_reviews_without_a_random_part_say_nothing() -> None:
+    """Rows that were chosen for doubt are worse than the rest; no rate follows from them."""
+    unknown = {"review": {"error_rate": {"value": None, "why": "no random part"}}}
+    found = verdict({**report(teacher=0.95, student=0.94, student_before=0.2), **unknown})
+    assert found["say"] == "ship"
+    assert not [line for line in found["numbers"] if line.startswith("Review")]

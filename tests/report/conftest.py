@@ -112,6 +112,7 @@ def report() -> dict[str, Any]:
             "because": "The last doubling of the rows changed accuracy by +0.047.",
         },
         "label_quality": {"suspected": plain(0.03, 1000), "rows": []},
+        "review": {"rows": 60, "reviewers": 2, "error_rate": plain(0.04, 50)},
         "economics": {
             "teacher_per_1000": 1.9, "student_per_1000": 0.021, "saving_per_1000": 1.879,
             "spent_usd": {"answers": 1.84, "training": 0.02}, "break_even_rows": 990.0,

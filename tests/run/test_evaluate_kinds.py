@@ -202,7 +202,7 @@ def test_every_rung_answers_the_same_rows(run):
         > metrics["zero_shot"]["tokens_per_row"]["value"]
     )
     ladder = report["ladder"]
-    assert ladder["asked"] == "big"
+    assert (ladder["asked"], ladder["is_teacher"]) == ("big", True)
     assert ladder["few_shot"]["source"] == "seeds"
     assert len(ladder["few_shot"]["ids"]) == 3
     assert ladder["retrieval"] == {"method": "bm25", "passages": 4, "among": 10}
