@@ -60,15 +60,15 @@ def _fields_of(spec: FilterSpec) -> Iterator[tuple[str, str]]:
 
 
 def check_split(recipe: Recipe, final: frozenset[str] | None, findings: Findings) -> None:
-    """Notes names in keep_together that are no field."""
+    """Notes names in keep_together and hold_out that are no field."""
     if recipe.split is None or final is None:
         return
-    known = {"seed", "duplicates", *final}
-    for index, name in enumerate(recipe.split.keep_together):
-        if name not in known:
-            allowed = ", ".join(sorted(known))
-            fix = did_you_mean(name, known)
-            findings.add(f"split.keep_together.{index}", f"no field {name!r}", allowed, fix)
+    for key, known in (("keep_together", {"seed", "duplicates", *final}), ("hold_out", set(final))):
+        for index, name in enumerate(getattr(recipe.split, key) or ()):
+            if name not in known:
+                allowed = ", ".join(sorted(known))
+                fix = did_you_mean(name, known)
+                findings.add(f"split.{key}.{index}", f"no field {name!r}", allowed, fix)
 
 
 def _options(recipe: Recipe, key: str, spec: FilterSpec, findings: Findings) -> None:

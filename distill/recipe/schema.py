@@ -41,8 +41,14 @@ class Split(Model):
 
     train: float = Field(default=0.9, gt=0, le=1)
     val: float = Field(default=0.1, ge=0, lt=1)
-    keep_together: list[str] = Field(default=["duplicates"])
-    """`seed` (rows grown from one seed), `duplicates` (near-duplicate clusters), or a field."""
+    keep_together: list[str] | None = None
+    """`seed` (rows grown from one seed), `duplicates` (near-duplicate clusters), or a field.
+
+    Absent: duplicates, of judges the instruction too."""
+    hold_out: list[str] | None = None
+    """Fields of which whole values, val's share of them, lie in val alone, beside its own share.
+
+    Absent: of judges the rubric, where there are enough. At least three values, else none is."""
 
     @model_validator(mode="after")
     def _whole(self) -> "Split":

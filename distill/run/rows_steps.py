@@ -27,6 +27,7 @@ from distill.run.card import dataset_facts
 from distill.run.context import Context, Outcome
 from distill.run.dataset_rows import dataset_row, learnt_rows
 from distill.run.directory import RunDirectory
+from distill.run.judge_split import split_of, with_provenance
 from distill.run.pace import Pace
 from distill.run.packages import student_tokenizer
 from distill.run.teachers import Teachers
@@ -151,7 +152,7 @@ def split_step(context: Context) -> Outcome:
         looked_at = list(read_stage(directory.stage("review")))
         sifted = [*(row for row in sifted if row.status != "accepted"), *looked_at]
         rows = [row for row in looked_at if row.status == "accepted"]
-    parts = _split(recipe, rows)
+    parts = with_provenance(recipe.task, _split(recipe, rows))
     prompt = TaskPrompt.from_recipe(recipe)
     make = partial(dataset_row, shape_of(recipe), prompt)
     learnt = {**parts, "train": learnt_rows(recipe, parts["train"], prompt)}
@@ -189,7 +190,7 @@ def _split(recipe: Recipe, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
     labelled = recipe.task.output if isinstance(recipe.task, ClassifyTask) else None
     return split_rows(
         rows,
-        recipe.split,
+        split_of(recipe.task, recipe.split, rows),
         recipe.seed,
         recipe.task.input,
         label_field=labelled,

@@ -9,6 +9,8 @@ from distill.measure.duplicates import clusters
 from distill.recipe.schema import Split
 from distill.rows.row import Row, canonical_json, digest
 
+TOGETHER = ("duplicates",)
+LEAST_VALUES = 3
 SIMILARITY = 0.8
 """Rows at least this alike (Jaccard of word 3-grams) are near-duplicates that stay together."""
 
@@ -24,6 +26,8 @@ def split_rows(
 ) -> dict[str, list[Row]]:
     """Returns train and val, each sorted by id; val is as near its share as whole groups allow.
 
+    Rows of held-out values come on top of that share.
+
     Args:
         rows: The accepted rows.
         spec: Shares and what to keep together.
@@ -32,17 +36,43 @@ def split_rows(
         label_field: Given: val holds every label's share as well as whole groups allow.
         seed_fields: Fields that name the seed a row grew from, beside those ending in "seed_id".
     """
+    val = _unseen(rows, spec, seed)
     groups = sorted(
-        group_rows(rows, spec.keep_together, text_field, seed_fields),
+        group_rows(
+            [row for row in rows if row.id not in val],
+            TOGETHER if spec.keep_together is None else spec.keep_together,
+            text_field,
+            seed_fields,
+        ),
         key=lambda group: digest([seed, group[0].id]),
     )
     chosen = _choose(groups, spec.val, label_field) if spec.val > 0 and len(groups) > 1 else []
-    val = {row.id for at in chosen for row in groups[at]}
+    val |= {row.id for at in chosen for row in groups[at]}
     ordered = sorted(rows, key=lambda row: row.id)
     return {
         "train": [row for row in ordered if row.id not in val],
         "val": [row for row in ordered if row.id in val],
     }
+
+
+def _unseen(rows: Sequence[Row], spec: Split, seed: int) -> set[str]:
+    """Ids of the rows whose value of a held-out field train never sees.
+
+    Val's share of the values, at least one, drawn by their own text and the seed; so many values as
+    LEAST_VALUES there must be, that train still sees different ones.
+    """
+    found: set[str] = set()
+    for name in (spec.hold_out or ()) if spec.val > 0 else ():
+        holders: dict[str, list[str]] = {}
+        for row in rows:
+            if row.fields.get(name) is not None:
+                holders.setdefault(canonical_json(row.fields[name]), []).append(row.id)
+        if len(holders) < LEAST_VALUES:
+            continue
+        drawn = sorted(holders, key=lambda value: digest([seed, name, value]))
+        for value in drawn[: max(1, round(spec.val * len(holders)))]:
+            found.update(holders[value])
+    return found
 
 
 def group_rows(

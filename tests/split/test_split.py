@@ -103,3 +103,25 @@ def test_one_row_goes_to_train_and_two_are_parted():
     assert [len(part) for part in split_rows(rows[:1], ALONE, 1, "text").values()] == [1, 0]
     assert [len(part) for part in split_rows(rows, ALONE, 1, "text").values()] == [1, 1]
     assert split_rows([], ALONE, 1, "text") == {"train": [], "val": []}
+
+
+def test_whole_values_are_held_out_beside_the_share():
+    """Of five rubrics one lies in val alone; of the other rows val has its share."""
+    rows = rows_of([{"text": f"t {at}", "rubric": f"r{at % 5}"} for at in range(100)])
+    spec = Split(keep_together=[], hold_out=["rubric"])
+    parts = split_rows(rows, spec, 3, "text")
+    seen = {row.fields["rubric"] for row in parts["train"]}
+    unseen = Counter(
+        row.fields["rubric"] for row in parts["val"] if row.fields["rubric"] not in seen
+    )
+    assert list(unseen.values()) == [20]
+    assert len(parts["val"]) == 20 + 8
+    shuffled = random.Random(1).sample(rows, len(rows))
+    assert split_rows(shuffled, spec, 3, "text") == parts
+
+
+def test_two_values_are_too_few_to_hold_one_out():
+    """Train would see one rubric only."""
+    rows = rows_of([{"text": f"t {at}", "rubric": f"r{at % 2}"} for at in range(40)])
+    parts = split_rows(rows, Split(keep_together=[], hold_out=["rubric"]), 3, "text")
+    assert len(parts["val"]) == 4
