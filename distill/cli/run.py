@@ -1,5 +1,6 @@
 """Commands that walk a recipe's stages: run, generate, train, evaluate, export."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -156,6 +157,8 @@ def _walk(
             hostfile=Path(hostfile) if hostfile else None,
             retry_failed=retry_failed,
         )
+    if not report:
+        return  # a rank that only trained; the first one speaks
     pushed = _push(folder, push, until) if push else {}
     words = "".join(f"\n\npushed: {address}" for address in pushed.values())
     output.result(
@@ -172,7 +175,7 @@ def prepared(
 
     recipe = load_recipe(ref, overrides or ())
     folder = Path(run_dir) if run_dir else Path(RUNS) / recipe.name
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    if not yes and "RANK" not in os.environ and sys.stdin.isatty() and sys.stderr.isatty():
         _ask_about_cost(recipe, folder)
     return recipe, folder
 

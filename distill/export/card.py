@@ -43,6 +43,7 @@ def model_card(
         origin=origin(lineage),
         shown=shown,
         rows=report.get("rows") or [],
+        restarts=(report.get("training") or {}).get("restarts") or [],
         table=comparison_table(report) if report.get("metrics") else None,
         merge=merge,
     )

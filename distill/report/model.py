@@ -117,6 +117,9 @@ class Training(_Part):
     """Of preference distillation: how many held-out pairs are told right, {right, n}."""
     verdicts: dict[str, float] | None = None
     """Of a judge trained on its verdicts: {left_over, score_error, n} as measured last."""
+    restarts: list[dict[str, int]] | None = None
+    """Where it went on with a fresh optimiser, because the number of processes had changed:
+    {step, processes_before, processes}."""
 
 
 class BeforeAfter(_Part):

@@ -10,6 +10,7 @@ from distill.progress import Listener, Progress
 from distill.recipe.schema import Recipe
 from distill.run.directory import RunDirectory
 from distill.run.engine import Engine
+from distill.run.nodes import Meeting
 from distill.run.teachers import TeacherPool
 
 
@@ -30,6 +31,8 @@ class Context:
     """Machines to train on; absent: this one."""
     engine: Engine = field(default_factory=Engine)
     """Where rows are made and judged."""
+    meeting: Meeting | None = None
+    """The ranks that a launcher started beside this one; all of them train."""
 
     def say(self, stage: str, note: str) -> None:
         """Tells the listener something worth keeping on the screen."""

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,8 @@ from distill.errors import (
     RunError,
 )
 from distill.progress import Listener, Progress
-from distill.train.launch import hostfile_command, launcher_command
+from distill.run.nodes import Meeting, lost_error
+from distill.train.launch import hostfile_command, launcher_command, worker_command
 from distill.train.plan import TrainPlan, TrainResult, finished
 
 PLAN_FILE = "launch.json"
@@ -28,6 +30,7 @@ TEACHER_FILE, FAILURE_FILE, LOG_FILE = "teacher.json", "failure.json", "launch.l
 MARK = "distill-progress "
 """Begins the lines in which the first process tells where it stands."""
 GRACE_S = 20.0
+WATCH_S = 1.0
 KINDS: Mapping[str, type[DistillError]] = {
     kind.kind: kind for kind in (RecipeError, DataError, PrerequisiteError, RunError)
 }
@@ -39,8 +42,9 @@ def train_in_processes(
     processes: int,
     listen: Listener,
     hostfile: Path | None = None,
+    meeting: Meeting | None = None,
 ) -> TrainResult:
-    """Runs a plan through the launcher and returns its result.
+    """Runs a plan through a launcher, or on the ranks of the meeting, and returns its result.
 
     Raises: DistillError as the process that failed first told it.
     """
@@ -52,9 +56,13 @@ def train_in_processes(
     (folder / TEACHER_FILE).write_text(json.dumps(teacher), "utf-8")
     (folder / FAILURE_FILE).unlink(missing_ok=True)
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "DISTILL_PARENT": str(os.getpid())}
-    command = launcher_command(folder / PLAN_FILE, processes)
-    if hostfile is not None:
+    if meeting is not None:
+        command = worker_command(folder / PLAN_FILE)
+        environment = meeting.announce(folder / PLAN_FILE)
+    elif hostfile is not None:
         command = hostfile_command(folder / PLAN_FILE, hostfile.resolve())
+    else:
+        command = launcher_command(folder / PLAN_FILE, processes)
     with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
@@ -66,6 +74,8 @@ def train_in_processes(
         )
         try:
             assert process.stdout is not None
+            if meeting is not None:
+                threading.Thread(target=_watch, args=(meeting, process), daemon=True).start()
             _follow(process.stdout, log, listen)
             code = process.wait()
         except BaseException:
@@ -73,8 +83,30 @@ def train_in_processes(
             raise
     result = finished(plan)
     if code != 0 or result is None:
-        raise failure(folder, code)
+        raise _with_losses(failure(folder, code), folder, meeting)
     return result
+
+
+def _watch(meeting: Meeting, process: "subprocess.Popen[str]") -> None:
+    """Ends the training of rank 0 when another rank went away: it would wait for it in vain."""
+    with suppress(DistillError):
+        while process.poll() is None:
+            if meeting.losses():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(GRACE_S)  # it may notice by itself, and say more
+                break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(WATCH_S)
+    if process.poll() is None:
+        _stop(process)
+
+
+def _with_losses(error: DistillError, folder: Path, meeting: Meeting | None) -> DistillError:
+    """Names the ranks that went away, where a training failed for that and not by itself."""
+    if meeting is None or not isinstance(error, RunError):
+        return error
+    words = meeting.losses_after_failure()
+    return lost_error(words, folder / LOG_FILE) if words else error
 
 
 def _follow(lines: IO[str], log: IO[str], listen: Listener) -> None:

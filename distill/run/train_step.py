@@ -200,11 +200,13 @@ def _train(context: Context, arm: Arm, base: str, seed: int, rate: float | None)
     processes = (
         context.processes or (recipe.train.processes if recipe.train else None) or visible_devices()
     )
-    if processes > 1 or arm.train["deepspeed"] is not None or context.hostfile is not None:
+    meeting = context.meeting
+    alone = processes == 1 and context.hostfile is None and meeting is None
+    if not alone or arm.train["deepspeed"] is not None:
         # Local teachers that wrote rows give their memory to the processes.
         context.runner.run(context.teachers.close())
         _refuse_unmetered(recipe, arm)
-        return train_in_processes(plan, arm.teacher, processes, listen, context.hostfile)
+        return train_in_processes(plan, arm.teacher, processes, listen, context.hostfile, meeting)
     from distill.train.stage import train
 
     builder = teacher_builder(arm.teacher, context.runner.run, _meter(context, arm))
@@ -282,7 +284,8 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
         "trainable_share", "val_loss", "seconds", "supervised_tokens", "truncated_rows", "pairs",
         "soft_rows", "verdicts",
     )  # fmt: skip
-    return {key: getattr(result, key) for key in keys}
+    restarts = {"restarts": list(result.restarts)} if result.restarts else {}
+    return {key: getattr(result, key) for key in keys} | restarts
 
 
 def _weights(models: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
 from distill.run.engine import engine_of
 from distill.run.lock import lock
 from distill.run.made_teachers import teacher_sources
+from distill.run.nodes import Meeting, launched_place, on_nodes, refuse_beside_launcher
 from distill.run.packages import require_extras, require_launcher
 from distill.run.probe import probed_generate_step
 from distill.run.report import write_report
@@ -144,13 +146,19 @@ def run_recipe(
     hostfile: Path | None = None,
     retry_failed: bool = False,
     spending: Path | None = None,
+    meeting: Meeting | None = None,
 ) -> dict[str, Any]:
-    """Runs or continues a recipe and returns its report.
+    """Runs or continues a recipe and returns its report, which is empty on a rank that follows.
 
     `retry_failed` asks again what failed in an earlier call; `spending` is the ledger that calls
-    are booked in, where it is not the run's own.
+    are booked in, where it is not the run's own; `meeting` the ranks that already wait.
     Raises: DistillError; see distill.errors for what each kind means.
     """
+    if meeting is None and (place := launched_place()) is not None:
+        refuse_beside_launcher(processes, hostfile)
+        again = partial(run_recipe, recipe, run_dir=run_dir, until=until, listen=listen)
+        more = partial(again, retry_failed=retry_failed, spending=spending)
+        return on_nodes(place, lambda found: more(meeting=found))
     recipe = expand(recipe)
     refuse_problems(recipe)
     directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
@@ -171,7 +179,7 @@ def run_recipe(
             recipe,
             directory,
             listen,
-            lambda made, where: run_recipe(made, run_dir=where, listen=listen),
+            lambda made, where: run_recipe(made, run_dir=where, listen=listen, meeting=meeting),
         )
         pool = TeacherPool(
             recipe,
@@ -184,8 +192,9 @@ def run_recipe(
         engine = engine_of(recipe)
         with closing(engine), pool as teachers, asyncio.Runner() as runner:
             context = Context(
-                recipe, directory, teachers, sources, runner, listen, processes, hostfile, engine
-            )
+                recipe, directory, teachers, sources, runner, listen, processes, hostfile, engine,
+                meeting,
+            )  # fmt: skip
             try:
                 for name in stages:
                     bring_up_to_date(context, STEPS[name])

@@ -153,6 +153,7 @@ def _ours(train: Train, method: defaults.Method, shape: Shape, *, cpu: bool) -> 
         "remove_unused_columns": False,
         "average_tokens_across_devices": True,
         "ddp_find_unused_parameters": False,
+        **({"ddp_timeout": defaults.GLOO_TIMEOUT_S} if cpu else {}),
         "report_to": "none",
         "disable_tqdm": True,
         # A loss that is not a number is to be seen, not averaged away; the test costs a sync.

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from distill.progress import Listener, Progress
 from distill.recipe.student import Student
 from distill.recipe.training import Train
-from distill.train.checkpoints import clear_stale, last_checkpoint, save
+from distill.train.checkpoints import save, train_from_last
 from distill.train.classifier_model import load_classifier, load_frame
 from distill.train.classifier_rows import LabelledForm, LabelledRows, check_soft, target_table
 from distill.train.classifier_trainer import ClassifierTrainer
@@ -63,11 +63,10 @@ def train_classifier(plan: TrainPlan, listen: Listener) -> TrainResult:
     )
     _silence(trainer)
     listen(Progress("train", 0, shape.steps, note=_words(plan.arm, rows)))
-    clear_stale(plan, trainer)
-    trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
+    restarts = train_from_last(plan, trainer, listen)
     cut = rows.truncated
     result = training_result(plan, settings, shape, trainer, progress, truncated=cut)
-    result = replace(result, soft_rows=len(rows.soft))
+    result = replace(result, soft_rows=len(rows.soft), restarts=restarts)
     save(plan, tokenizer, trainer, result)
     return result
 

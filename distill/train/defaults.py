@@ -16,6 +16,9 @@ class Default(NamedTuple):
 _GPT_3 = "Brown et al. 2020, arXiv:2005.14165, appendix B and table 2.1"
 _ADAM = "Kingma and Ba 2015, arXiv:1412.6980"
 
+GLOO_TIMEOUT_S = 110
+"""Longest that processes on CPUs wait for each other: below 2 minutes, where gloo waits 30."""
+
 SHARED: Mapping[str, Default] = {
     "lr_scheduler_type": Default("cosine", "Touvron et al. 2023, arXiv:2302.13971"),
     "warmup_steps": Default(0.03, "3 % of the steps: Touvron et al. 2023, arXiv:2302.13971"),

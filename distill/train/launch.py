@@ -26,6 +26,11 @@ def launcher_command(plan: Path, processes: int) -> list[str]:
     return [sys.executable, *launcher, "-m", WORKER, str(plan)]
 
 
+def worker_command(plan: Path) -> list[str]:
+    """The arguments that run the plan as one rank; its environment says which."""
+    return [sys.executable, "-m", WORKER, str(plan)]
+
+
 def hostfile_command(plan: Path, hostfile: Path) -> list[str]:
     """The arguments that run the plan on the machines of a hostfile, by DeepSpeed's own launcher.
 

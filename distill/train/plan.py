@@ -72,6 +72,9 @@ class TrainPlan:
         """What decides the trained weights, the rows' content included and the folder left out."""
         data = self.as_dict()
         del data["out_dir"]
+        # How a step is spread over devices changes neither its rows nor its loss.
+        spread = {"processes": None, "micro_batch": None}
+        data["train"] = {**data["train"], **{k: spread[k] for k in spread if k in data["train"]}}
         for name in ("rows_path", "val_path"):
             data[name] = data[name] and _file_digest(Path(data[name]))
         data["signals"] = self.signals and _file_digest(Path(self.signals) / "manifest.json")
@@ -111,6 +114,9 @@ class TrainResult:
     """Training rows of a classifier that have a distribution over the labels."""
     truncated_rows: int = 0
     """Training rows cut at `max_length`."""
+    restarts: Sequence[Mapping[str, int]] = ()
+    """Where it went on with the weights of a checkpoint and a fresh optimiser, because the number
+    of processes had changed: {step, processes_before, processes}."""
     curve: tuple[Mapping[str, float], ...] = field(default=())
     """{step, loss, ce_loss, kd_loss?, learning_rate, grad_norm} and {step, val_loss, ...}."""
 

@@ -20,7 +20,7 @@ from distill.signals.dense import TokenTeacher
 from distill.signals.vocabulary import shared_width
 from distill.train.arguments import Shape, check_built
 from distill.train.cached_signal import CachedSignal
-from distill.train.checkpoints import clear_stale, last_checkpoint, save
+from distill.train.checkpoints import save, train_from_last
 from distill.train.classifier import train_classifier
 from distill.train.collate import (
     Blend,
@@ -109,12 +109,11 @@ def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) 
         words = f"{plan.arm}: {count} of {len(ready.rows.rows)} rows have a verdict to learn"
         listen(Progress("train", 0, shape.steps, note=words))
     trainer, progress = _trainer(plan, ready, shape, args, model, source, listen, shares)
-    clear_stale(plan, trainer)
-    trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
+    restarts = train_from_last(plan, trainer, listen)
     cut = ready.rows.truncated
     result = training_result(plan, ready.train, shape, trainer, progress, truncated=cut)
     told = trainer.verdicts_measured if isinstance(trainer, VerdictTrainer) else None
-    result = replace(result, pairs=_pairs(trainer), verdicts=told)
+    result = replace(result, pairs=_pairs(trainer), verdicts=told, restarts=restarts)
     if reader is not None:
         reader.release()
     save(plan, ready.tokenizer, trainer, result)

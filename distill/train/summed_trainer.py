@@ -4,8 +4,10 @@ The stock Trainer's evaluation averages over batches and pads the last one with 
 counted already; here every row counts once, whatever the batch and the number of ranks.
 """
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -34,6 +36,23 @@ class SummedTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully
         # signature, the Trainer may divide once more, or not at all, without a word.
         self.model_accepts_loss_kwargs = True
         self._since_log = torch.zeros(self.sums_kept, dtype=torch.float64)
+        self.fresh_optimizer = False
+        """Take a checkpoint's weights and step only: another number of processes wrote it."""
+
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
+    ) -> Any:
+        """As it is; with a fresh optimiser without its states, the rate where the schedule is."""
+        if resume_from_checkpoint is None or not self.fresh_optimizer:
+            return super()._prepare_for_training(
+                max_steps, train_dataloader, resume_from_checkpoint
+            )
+        if self.is_deepspeed_enabled:  # the Trainer itself has loaded them otherwise
+            with gathered(self.model):
+                self._load_from_checkpoint(resume_from_checkpoint)
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, None)
+        advance(self.lr_scheduler, self.state.global_step)
+        return prepared
 
     @abstractmethod
     def _batch_sums(self, model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -88,3 +107,24 @@ class SummedTrainer(Trainer):  # type: ignore[misc]  # transformers is not fully
             mine = order[at : at + size]
             # ZeRO-3 gathers weights in every forward pass, so no rank may skip one.
             yield self.data_collator(mine or order[:1]), bool(mine)
+
+
+def advance(scheduler: Any, steps: int) -> None:
+    """Bring a new schedule of the learning rate to where it stands after so many steps."""
+    inner = getattr(scheduler, "scheduler", scheduler)
+    with warnings.catch_warnings():
+        # torch expects an optimiser step before each, which earlier processes have made.
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(steps):
+            inner.step()
+
+
+def gathered(model: Any) -> AbstractContextManager[Any]:
+    """The trainable weights whole on every rank, where ZeRO-3 shards them; rank 0's are kept."""
+    sharded = [p for p in model.parameters() if p.requires_grad and hasattr(p, "ds_id")]
+    if not sharded:
+        return nullcontext()
+    import deepspeed
+
+    whole: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(sharded, modifier_rank=0)
+    return whole
