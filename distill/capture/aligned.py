@@ -20,7 +20,7 @@ from distill.errors import Problem, RecipeError
 from distill.progress import Listener, Progress
 from distill.signals.aligned import Place, Projection, Written, entries, places, with_written
 from distill.signals.cache import CacheWriter
-from distill.signals.consistency import gold_loss, refuse_ignorant
+from distill.signals.consistency import GoldTally, gold_loss, refuse_ignorant
 from distill.signals.identity import Identity
 from distill.signals.pieces import piece_bytes
 from distill.signals.select import BUFFERS
@@ -99,7 +99,7 @@ def capture_aligned(
     identity = aligned_identity(teacher, tokenizer, settings)
     reader = AlignedReader(teacher, tokenizer, ends, settings, budget_bytes)
     wanted = [row for row in rows if len(row.student.positions_N)]
-    made: list[Signal] = []
+    tally = GoldTally(identity.vocabulary)
     with CacheWriter(folder, identity) as writer:
         missing = {identity.key(row.student): row for row in wanted if row.student not in writer}
         done = stored = len(wanted) - len(missing)
@@ -112,10 +112,10 @@ def capture_aligned(
             for row, signal in zip(batch, signals, strict=True):
                 writer.add(row.student, signal)
             writer.commit()
-            made.extend(signals)
+            tally.add(signals)
             done += len(batch)
             listen(Progress("signals", done, len(wanted)))
-    loss = gold_loss(made, identity.vocabulary)
+    loss = tally.loss()
     return captured(str(folder), rows=len(wanted), stored=stored, loss=loss)
 
 

@@ -21,7 +21,7 @@ from distill.errors import Problem, RecipeError
 from distill.progress import Listener, Progress
 from distill.rows.row import digest
 from distill.signals.cache import CacheWriter
-from distill.signals.consistency import gold_loss
+from distill.signals.consistency import GoldTally
 from distill.signals.identity import Identity
 from distill.signals.pieces import ids_by_bytes, piece_bytes
 from distill.signals.settings import CaptureSettings
@@ -169,7 +169,7 @@ def capture_answers(
     reader = ApiReader(tokenizer, settings, allowed)
     wanted = [one for one in answers if len(one.row.positions_N)]
     reasons: Counter[str] = Counter()
-    made: list[Signal] = []
+    tally = GoldTally(identity.vocabulary)
     stored = 0
     with CacheWriter(folder, identity) as writer:
         for done, one in enumerate(wanted, start=1):
@@ -180,12 +180,12 @@ def capture_answers(
                 stored += 1
             else:
                 writer.add(one.row, signal)
-                made.append(signal)
+                tally.add([signal])
             if done % COMMIT_ROWS == 0:
                 writer.commit()
                 listen(Progress("signals", done, len(wanted)))
     listen(Progress("signals", len(wanted), len(wanted)))
-    loss = gold_loss(made, identity.vocabulary)
+    loss = tally.loss()
     return captured(
         str(folder), rows=len(wanted), stored=stored, loss=loss, text_only=dict(reasons)
     )

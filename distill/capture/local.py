@@ -17,7 +17,7 @@ from distill.capture.weights import weights_fingerprint
 from distill.errors import Problem, RecipeError
 from distill.progress import Listener, Progress
 from distill.signals.cache import CacheWriter
-from distill.signals.consistency import GoldLoss, gold_loss, refuse_ignorant
+from distill.signals.consistency import GoldLoss, GoldTally, gold_loss, refuse_ignorant
 from distill.signals.identity import Identity
 from distill.signals.ragged import joined, split
 from distill.signals.select import positions_per_chunk, select
@@ -78,7 +78,7 @@ def capture(
     """
     identity = local_identity(teacher, tokenizer, settings)
     wanted = [row for row in rows if len(row.positions_N)]
-    made: list[Signal] = []
+    tally = GoldTally(identity.vocabulary)
     with CacheWriter(folder, identity) as writer:
         missing = list({identity.key(row): row for row in wanted if row not in writer}.values())
         stored = len(wanted) - len(missing)
@@ -90,10 +90,10 @@ def capture(
             for row, signal in zip(batch, signals, strict=True):
                 writer.add(row, signal)
             writer.commit()
-            made.extend(signals)
+            tally.add(signals)
             done += len(batch)
             listen(Progress("signals", done, len(wanted)))
-    loss = gold_loss(made, identity.vocabulary)
+    loss = tally.loss()
     return captured(str(folder), rows=len(wanted), stored=stored, loss=loss)
 
 

@@ -22,7 +22,7 @@ from distill.capture.result import Captured, captured
 from distill.errors import DataError, Problem, RecipeError, RunError
 from distill.progress import Listener, Progress
 from distill.signals.cache import CacheWriter
-from distill.signals.consistency import gold_loss, refuse_ignorant
+from distill.signals.consistency import GoldTally, gold_loss, refuse_ignorant
 from distill.signals.settings import CaptureSettings
 from distill.signals.types import Signal, SignalRow, TokenLogp, from_lists
 
@@ -73,7 +73,7 @@ async def capture_served(
     """
     identity = remote_identity(server.identity or server.model, tokenizer, settings)
     wanted = [row for row in rows if len(row.positions_N)]
-    made: list[Signal] = []
+    tally = GoldTally(identity.vocabulary)
     timeout = aiohttp.ClientTimeout(total=server.timeout_s)
     with CacheWriter(folder, identity) as writer:
         missing = list({identity.key(row): row for row in wanted if row not in writer}.values())
@@ -85,7 +85,7 @@ async def capture_served(
 
             def keep(row: SignalRow, signal: Signal) -> None:
                 writer.add(row, signal)
-                made.append(signal)
+                tally.add([signal])
 
             try:
                 await _all(client, first, lambda row, signal: signals.append((row, signal)))
@@ -98,8 +98,8 @@ async def capture_served(
             for start in range(0, len(rest), AT_ONCE):
                 await _all(client, rest[start : start + AT_ONCE], keep)
                 writer.commit()
-                listen(Progress("signals", stored + len(made), len(wanted)))
-    loss = gold_loss(made, identity.vocabulary)
+                listen(Progress("signals", stored + tally.signals, len(wanted)))
+    loss = tally.loss()
     return captured(str(folder), rows=len(wanted), stored=stored, loss=loss)
 
 

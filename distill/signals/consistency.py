@@ -5,7 +5,7 @@ were written: its support disagrees with its own `gold_logp`, or the loss is tha
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,13 +35,35 @@ class GoldLoss:
         return self.positions > 0 and not self.loss < self.uniform
 
 
-def gold_loss(signals: Sequence[Signal], vocabulary: int) -> GoldLoss:
+class GoldTally:
+    """What a teacher thinks of the written tokens, summed up signal by signal; none is kept."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._uniform = math.log(vocabulary)
+        self._positions, self._sum = 0, 0.0
+        self.signals = 0
+
+    def add(self, signals: Iterable[Signal]) -> None:
+        """Count these; tokens that the teacher was not told about are left out."""
+        for one in signals:
+            self.signals += 1
+            if isinstance(one, TextOnly):
+                continue
+            logp_N = one.gold_logp_N[~np.isnan(one.gold_logp_N)]
+            self._positions += len(logp_N)
+            self._sum += float(logp_N.sum(dtype=np.float64))
+
+    def loss(self) -> GoldLoss:
+        """The mean so far."""
+        loss = -self._sum / self._positions if self._positions else math.nan
+        return GoldLoss(self._positions, loss, self._uniform)
+
+
+def gold_loss(signals: Iterable[Signal], vocabulary: int) -> GoldLoss:
     """The teacher's loss on the written tokens; those it was not told about are left out."""
-    told = [one.gold_logp_N for one in signals if not isinstance(one, TextOnly)]
-    logp_N = np.concatenate([np.zeros(0, np.float32), *told]).astype(np.float64)
-    logp_N = logp_N[~np.isnan(logp_N)]
-    loss = float(-logp_N.mean()) if len(logp_N) else math.nan
-    return GoldLoss(len(logp_N), loss, math.log(vocabulary))
+    tally = GoldTally(vocabulary)
+    tally.add(signals)
+    return tally.loss()
 
 
 def disagreement(row: SignalRow, signal: Signal) -> float:
