@@ -1,6 +1,7 @@
 """Checks whom `evaluate` asks beside the student: judges, baselines, other models."""
 
 from distill.recipe.check_fields import known_teacher
+from distill.recipe.files import missing_folder
 from distill.recipe.findings import Findings
 from distill.recipe.given import objective_of
 from distill.recipe.prompts import JUDGES
@@ -27,6 +28,8 @@ def check_systems(recipe: Recipe, findings: Findings) -> None:
         if name in OWN_NAMES and name in recipe.teachers:
             found = f"the report has a system {name!r} already"
             findings.add("evaluate.against", found, None, "Give the teacher another name.")
+    if (model := evaluate.retrieval.model) is not None and missing_folder(recipe, model):
+        findings.add("evaluate.retrieval.model", f"no folder {model!r}")
     _baselines(recipe, evaluate, findings)
 
 

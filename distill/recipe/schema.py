@@ -57,6 +57,15 @@ class Split(Model):
         return self
 
 
+class Retrieval(Model):
+    """How the baseline `retrieval` finds its passages."""
+
+    model: str | None = None
+    """Folder or hub id of static embeddings (model2vec, extra `semantic`); absent: BM25."""
+    passages: int = Field(default=4, ge=1)
+    """Shown with each row."""
+
+
 class Evaluate(Model):
     """What the student is measured on and against."""
 
@@ -64,6 +73,7 @@ class Evaluate(Model):
     baselines: list[Baseline] = Field(default=[])
     few_shot: list[Annotated[int, Field(ge=1)]] = Field(default=[4], min_length=1)
     """Examples in the prompt: rows that people approved, else seeds, else train; never gold."""
+    retrieval: Retrieval = Retrieval()
     compare: list[Comparison] = Field(default=[])
     """Extra students trained on the same rows and steps."""
     confident: float = Field(default=0.9, ge=0, le=1)

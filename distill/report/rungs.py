@@ -6,6 +6,7 @@ from typing import Any
 from distill.report.figures import MISSING, title
 from distill.report.measured import write_plain
 
+METHODS = {"bm25": "BM25", "embeddings": "static embeddings"}
 CLEAR = 0.05
 """Adjusted p below which a difference is more than chance."""
 
@@ -48,6 +49,6 @@ def ladder_words(part: Mapping[str, Any] | None) -> str:
     if found := part.get("retrieval"):
         said.append(
             f"Retrieval shows the {found['passages']} passages of {found['among']:,} that fit best "
-            f"({found['method'].upper()})."
+            f"({METHODS.get(found['method'], found['method'])})."
         )
     return " ".join(said)

@@ -310,6 +310,8 @@ def _shown_files(recipe: Recipe) -> dict[str, str | None]:
         found["seeds"] = data_digest(recipe, "seeds")
     if {"retrieval", "react"} & set(evaluate.baselines):
         found["documents"] = data_digest(recipe, "documents")
+        if (model := evaluate.retrieval.model) is not None:
+            found["embeddings"] = model_fingerprint(local_or_hub(recipe, model))
     given = evaluate.against
     for name in [given] if isinstance(given, str) else given or ():
         for folder in (Path(name), Path(name) / "student", Path("runs") / name / "student"):

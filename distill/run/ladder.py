@@ -24,7 +24,7 @@ from distill.run.context import Context
 from distill.run.evaluate_sets import MeasuredSet
 from distill.run.examples import Examples, examples_of
 from distill.run.hosted import hosted_models
-from distill.run.retrieval import PASSAGES, search_of
+from distill.run.retrieval import search_of
 from distill.run.students import ANSWER_TOKENS, BATCH, student_adapter
 from teachers.config import LocalTeacher
 from teachers.prices import price_of
@@ -106,7 +106,11 @@ def ladder_facts(context: Context) -> dict[str, Any] | None:
         facts["few_shot"] = {**examples.as_dict(), "seed": recipe.seed, "turns": model.turns}
     if "retrieval" in recipe.evaluate.baselines:
         search = search_of(recipe)
-        facts["retrieval"] = {"method": "bm25", "passages": PASSAGES, "among": search.size}
+        facts["retrieval"] = {
+            "method": search.method,
+            "passages": search.passages,
+            "among": search.size,
+        }
     return facts
 
 

@@ -50,6 +50,8 @@ def needed_extras(recipe: Recipe, stages: Iterable[str]) -> list[str]:
         suite = suite_of(recipe.evaluate.forgetting) if recipe.evaluate else None
         if suite and suite.tasks:
             extras.add("lm-eval")
+        if recipe.evaluate and recipe.evaluate.retrieval.model:
+            extras.add("semantic")
     if wanted & {"generate", "filter"}:
         extras |= {OF_FILTERS[spec.kind] for spec in recipe.filter if spec.kind in OF_FILTERS}
         if any(embedding_models(spec) for spec in recipe.filter):

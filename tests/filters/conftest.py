@@ -71,32 +71,6 @@ class Counting:
         return await self.teacher.ask(ask)
 
 
-@pytest.fixture(scope="session")
-def embeddings(tmp_path_factory):
-    """A folder with a tiny static embedding model: words of a topic lie together."""
-    np = pytest.importorskip("numpy")
-    from model2vec import StaticModel
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    topics = [
-        ["cat", "dog", "horse", "sheep", "cow", "goat"],
-        ["invoice", "refund", "payment", "bank", "money", "bill"],
-        ["rain", "snow", "wind", "storm", "cloud", "sun"],
-    ]
-    words = ["[UNK]", *(word for topic in topics for word in topic)]
-    vectors = np.zeros((len(words), 6), dtype=np.float32)
-    for place, topic in enumerate(topics):
-        for at, word in enumerate(topic):
-            vectors[words.index(word), place] = 1.0
-            vectors[words.index(word), 3 + place] = 0.1 * at
-    vocabulary = {word: at for at, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    folder = tmp_path_factory.mktemp("embeddings")
-    StaticModel(vectors, tokenizer, normalize=True).save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture
 def reasons(sift):
     """Runs one filter and returns the reason of each row."""
