@@ -4,20 +4,22 @@ What is kept does not depend on the order of the rows, on batches beyond roundin
 the capture was stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.capture.reading import BUDGET_BYTES, batches, read_chunks
+from distill.capture.reading import BUDGET_BYTES, Limits, batches, read_chunks
 from distill.capture.result import Captured, captured
 from distill.capture.weights import weights_fingerprint
 from distill.errors import Problem, RecipeError
 from distill.progress import Listener, Progress
 from distill.signals.cache import CacheWriter
-from distill.signals.consistency import GoldLoss, GoldTally, gold_loss, refuse_ignorant
+from distill.signals.consistency import GoldTally, gold_loss, refuse_ignorant
 from distill.signals.identity import Identity
 from distill.signals.ragged import joined, split
 from distill.signals.select import positions_per_chunk, select
@@ -51,6 +53,53 @@ def local_identity(teacher: LocalModel, tokenizer: Any, settings: CaptureSetting
     )
 
 
+class Reader(Protocol):
+    """A teacher that is read in this process or in others."""
+
+    @property
+    def limits(self) -> Limits:
+        """What decides how rows are put together."""
+        ...
+
+    def identity(self, tokenizer: Any, settings: CaptureSettings) -> Identity:
+        """Whose signals these would be.
+
+        Raises: RecipeError when the student's tokenizer is not the teacher's.
+        """
+        ...
+
+    def scored(
+        self, identity: Identity, batches: Sequence[Sequence[SignalRow]]
+    ) -> Iterator[list[Signal]]:
+        """Yields the signals of the rows of each batch, batch after batch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A teacher in this process; it stays loaded."""
+
+    teacher: LocalModel
+    budget_bytes: int = BUDGET_BYTES
+    """Memory for logits and what is computed from them."""
+
+    @property
+    def limits(self) -> Limits:
+        """What decides how rows are put together."""
+        return self.teacher
+
+    def identity(self, tokenizer: Any, settings: CaptureSettings) -> Identity:
+        """Whose signals these would be."""
+        return local_identity(self.teacher, tokenizer, settings)
+
+    def scored(
+        self, identity: Identity, batches: Sequence[Sequence[SignalRow]]
+    ) -> Iterator[list[Signal]]:
+        """Yields the signals of the rows of each batch, as they are asked for."""
+        for batch in batches:
+            yield score(self.teacher, identity, batch, self.budget_bytes)
+
+
 def capture(
     rows: Sequence[SignalRow],
     teacher: LocalModel,
@@ -62,31 +111,46 @@ def capture(
     budget_bytes: int = BUDGET_BYTES,
     refuse_guessing: bool = True,
 ) -> Captured:
+    """Fill the cache out of a teacher in this process; as `fill_cache`."""
+    reader = Here(teacher, budget_bytes)
+    identity = reader.identity(tokenizer, settings)
+    return fill_cache(rows, reader, identity, folder, listen, refuse_guessing=refuse_guessing)
+
+
+def fill_cache(
+    rows: Sequence[SignalRow],
+    reader: Reader,
+    identity: Identity,
+    folder: Path | str,
+    listen: Listener,
+    *,
+    refuse_guessing: bool = True,
+) -> Captured:
     """Fill the cache with every row that it does not hold yet; what came of it.
 
     Args:
         rows: In the student's tokens; one without a supervised token needs no signal.
-        teacher: Is read, and stays loaded.
-        tokenizer: Of the student.
-        settings: What is kept.
+        reader: Scores them.
+        identity: The reader's.
         folder: The cache; made when it is not there.
         listen: Is told after every batch.
-        budget_bytes: Memory for logits and what is computed from them.
         refuse_guessing: Refuse a teacher that is no better than a guess, after a few rows.
 
     Raises: RecipeError, DataError, RunError.
     """
-    identity = local_identity(teacher, tokenizer, settings)
     wanted = [row for row in rows if len(row.positions_N)]
     tally = GoldTally(identity.vocabulary)
     with CacheWriter(folder, identity) as writer:
         missing = list({identity.key(row): row for row in wanted if row not in writer}.values())
         stored = len(wanted) - len(missing)
-        if refuse_guessing:
-            _refuse_guessing(teacher, identity, missing, budget_bytes)
+        todo = list(batches(reader.limits, missing))
+        some = list(batches(reader.limits, _some(missing))) if refuse_guessing else []
+        scored = reader.scored(identity, [*some, *todo])
+        if some:
+            first = [signal for signals in islice(scored, len(some)) for signal in signals]
+            refuse_ignorant(reader.limits.source, gold_loss(first, identity.vocabulary))
         done = stored
-        for batch in batches(teacher, missing):
-            signals = score(teacher, identity, batch, budget_bytes)
+        for batch, signals in zip(todo, scored, strict=True):
             for row, signal in zip(batch, signals, strict=True):
                 writer.add(row, signal)
             writer.commit()
@@ -116,30 +180,10 @@ def score(
     return split(joined(parts), [len(row.positions_N) for row in batch])
 
 
-def probe(
-    teacher: LocalModel,
-    identity: Identity,
-    rows: Sequence[SignalRow],
-    budget_bytes: int = BUDGET_BYTES,
-    *,
-    seed: int = 0,
-) -> GoldLoss:
-    """The teacher's loss on the written tokens of a few of the rows."""
+def _some(rows: Sequence[SignalRow], *, seed: int = 0) -> list[SignalRow]:
+    """A few of the rows, by which a teacher that guesses is known."""
     order = np.random.default_rng(seed).permutation(len(rows))[:PROBED_ROWS].tolist()
-    some = [rows[at] for at in order]
-    signals = [
-        signal
-        for batch in batches(teacher, some)
-        for signal in score(teacher, identity, batch, budget_bytes)
-    ]
-    return gold_loss(signals, identity.vocabulary)
-
-
-def _refuse_guessing(
-    teacher: LocalModel, identity: Identity, rows: Sequence[SignalRow], budget_bytes: int
-) -> None:
-    if rows:
-        refuse_ignorant(teacher.source, probe(teacher, identity, rows, budget_bytes))
+    return [rows[at] for at in order]
 
 
 def _columns(teacher: LocalModel, width: int) -> int:

@@ -5,7 +5,7 @@ signals are shifted. Shapes: B rows, T tokens, N positions, H hidden, V shared v
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,26 @@ BUDGET_BYTES = 256 * 2**20
 """For logits and what is computed from them."""
 
 
-def batches(teacher: LocalModel, rows: Sequence[SignalRow]) -> Iterator[list[SignalRow]]:
+class Limits(Protocol):
+    """What of a teacher decides how rows are put together."""
+
+    @property
+    def source(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that it reads at most."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        ...
+
+
+def batches(teacher: Limits, rows: Sequence[SignalRow]) -> Iterator[list[SignalRow]]:
     """The rows, similar lengths together, each batch within what one forward pass should read.
 
     Raises: DataError naming a row that the teacher's context does not hold.
@@ -81,7 +100,7 @@ def states(teacher: LocalModel, batch: Sequence[SignalRow]) -> Tensor:
     return states_BTH[where[0].to(states_BTH.device), where[1].to(states_BTH.device)]
 
 
-def _too_long(teacher: LocalModel, row: SignalRow) -> DataError:
+def _too_long(teacher: Limits, row: SignalRow) -> DataError:
     problem = Problem(
         key=row.id,
         found=f"row {row.id} has {len(row.ids_T)} tokens; {teacher.source} reads {teacher.context}",

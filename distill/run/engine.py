@@ -4,8 +4,9 @@ An engine hands the stages the functions by which they spread their work. The wo
 the same stage functions, so the rows are the same.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
@@ -13,6 +14,7 @@ from distill.recipe.schema import Recipe
 from distill.run.teachers import Teachers
 
 if TYPE_CHECKING:
+    from distill.capture.local import Reader
     from distill.run.context import Context
 
 
@@ -30,6 +32,18 @@ class Engine:
     def asking(self, context: "Context") -> AbstractContextManager[Teachers]:
         """The run's teachers for a stage that asks from many places at once."""
         return nullcontext(context.teachers)
+
+    @contextmanager
+    def reading(self, load: Mapping[str, Any]) -> Iterator["Reader"]:
+        """A local teacher whose signals are captured, from how it is loaded."""
+        from distill.capture.local import Here
+        from teachers.local_model import LocalModel
+
+        teacher = LocalModel.load(**load)
+        try:
+            yield Here(teacher)
+        finally:
+            teacher.release()
 
     def close(self) -> None:
         """Gives back what was started."""

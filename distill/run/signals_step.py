@@ -109,24 +109,14 @@ def capture_settings(context: Context, source: SignalSource) -> "CaptureSettings
 
 
 def _local(context: Context, wanted: Wanted) -> "Captured":
-    from distill.capture.local import capture, local_identity
-    from teachers.local_model import LocalModel
+    from distill.capture.local import fill_cache
 
     plan = load_plan(context.recipe, context.sources, wanted.source.teacher)
     assert plan is not None
-    teacher = LocalModel.load(**plan)
-    try:
-        make_room(wanted.folder, local_identity(teacher, wanted.tokenizer, wanted.settings))
-        return capture(
-            wanted.rows,
-            teacher,
-            wanted.tokenizer,
-            wanted.settings,
-            wanted.folder,
-            context.listen,
-        )
-    finally:
-        teacher.release()
+    with context.engine.reading(plan) as reader:
+        identity = reader.identity(wanted.tokenizer, wanted.settings)
+        make_room(wanted.folder, identity)
+        return fill_cache(wanted.rows, reader, identity, wanted.folder, context.listen)
 
 
 def _aligned(context: Context, wanted: Wanted) -> "Captured":

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -302,3 +303,39 @@ def test_filters_over_blocks(ray, tmp_path):
     reasons = {row.reason for row in sifted[0][0]}
     assert {"length:too_short", "near_duplicate", None} <= reasons
     assert any(reason and reason.startswith("not_in_gold") for reason in reasons)
+
+
+SIGNALS = """\
+student:
+  init: scratch
+  tokenizer: near
+  config: {model_type: llama, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+           num_attention_heads: 2, max_position_embeddings: 64}
+train: {batch: 8, steps: 20, lr: 1.0e-2, max_length: 64,
+        signal: {kind: topk, from: near, k: 12}, loss: {kind: forward_kl, weight: 0.7, ce: 0.3}}
+run: {engine: ENGINE}
+"""
+
+
+@pytest.mark.slow
+def test_signals_of_workers_are_those_of_one_process(
+    ray, project, trained_folder, tmp_path, monkeypatch
+):
+    """Workers load the teacher and score; the cache has the same bytes, and is filled once."""
+    found = {}
+    for engine in ("local", "ray"):
+        folder = tmp_path / engine
+        shutil.copytree(trained_folder / "runs" / "tiny" / "student", folder / "near")
+        more = SIGNALS.replace("ENGINE", engine)
+        recipe = project.write_project(folder, rows=200, more=more)
+        project.change(recipe, "task:", "  near: {kind: local, model: near}\ntask:")
+        monkeypatch.chdir(folder)
+        said = project.command("logits", "capture", recipe, "--json")
+        assert said.code == 0, said.err + said.out
+        told = {name: said.json[name] for name in ("rows", "positions", "loss")}
+        files = sorted((folder / "runs/tiny/signals").glob("*"))
+        kept = {path.name: path.read_bytes() for path in files if path.suffix != ".lock"}
+        kept["manifest.json"] = kept["manifest.json"].replace(str(folder).encode(), b"FOLDER")
+        found[engine] = told, kept
+    assert found["ray"] == found["local"]
+    assert found["ray"][0]["rows"] > 100

@@ -11,10 +11,12 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from distill.errors import Problem, RunError
+from distill.errors import DistillError, Problem, RunError
+from teachers.errors import ConfigError, MissingPackage, TeacherError
 
 _T = TypeVar("_T")
 
@@ -86,6 +88,22 @@ class Cluster:
 
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
+    @property
+    def gpus(self) -> int:
+        """GPUs of all nodes that live."""
+        self.join()
+        import ray
+
+        return int(ray.cluster_resources().get("GPU", 0))
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes live."""
+        self.join()
+        import ray
+
+        return sum(bool(node["Alive"]) for node in ray.nodes())
+
     def packed(self, work: Any) -> bytes:
         """Something for `mapped` to carry: pickled, the recipe's own functions by their text."""
         self.join()
@@ -101,13 +119,13 @@ class Cluster:
                 cloudpickle.unregister_pickle_by_value(module)
 
     def mapped(
-        self, work: Callable[[Any], _T], items: Sequence[Any], **resources: Any
+        self, work: Callable[[Any], _T], items: Sequence[Any], *, workers: int | None = None
     ) -> Iterator[tuple[int, _T]]:
         """Yields each item's place with what `work` makes of it, whichever is done first.
 
-        An item whose worker or node is lost is done again elsewhere. `resources` are those of Ray
-        (num_cpus, num_gpus, concurrency for workers that are kept).
-        Raises: RunError when Ray cannot do it; what `work` raises.
+        An item whose worker or node is lost is done again elsewhere. `workers` are kept for all
+        items, at most so many, each with a GPU where the cluster has some; absent: any process.
+        Raises: what `work` raises; RunError when Ray cannot do it.
         """
         if not items:
             return
@@ -116,27 +134,61 @@ class Cluster:
         from ray.exceptions import RayError
 
         rows = [{"at": at, "given": self.packed(item)} for at, item in enumerate(items)]
-        doing = partial(_do, self.packed(work), self.folder)
-        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map(doing, **resources)
+        given = ray.data.from_items(rows, override_num_blocks=len(rows))
+        carried = self.packed(work), self.folder, os.getcwd()
+        if workers is None:
+            made = given.map(partial(_do, *carried))
+        else:
+            made = given.map(
+                _Kept,
+                fn_constructor_args=carried,
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+                num_gpus=1 if self.gpus else None,
+            )
         try:
             for row in made.iter_rows():
-                yield int(row["at"]), unpacked(row["made"])
+                outcome = unpacked(row["made"])
+                if isinstance(outcome, _Raised):
+                    raise outcome.error
+                yield int(row["at"]), outcome
         except RayError as error:
             raise lost("Ray could not finish the work", error) from error
 
 
-def _do(work: bytes, folder: str, row: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """An error that a user can understand, as it was raised: Ray would dress it up."""
+
+    error: BaseException
+
+
+def _do(work: bytes, folder: str, current: str, row: dict[str, Any]) -> dict[str, Any]:
     from ray import cloudpickle
 
-    made = _loaded(work, folder)(unpacked(row["given"]))
+    try:
+        made: Any = _loaded(work, folder, current)(unpacked(row["given"]))
+    except (DistillError, TeacherError, ConfigError, MissingPackage) as error:
+        made = _Raised(error)
     return {"at": row["at"], "made": cloudpickle.dumps(made)}
 
 
+class _Kept:
+    """A worker that is kept, with what it has loaded."""
+
+    def __init__(self, work: bytes, folder: str, current: str) -> None:
+        self._do = partial(_do, work, folder, current)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return self._do(row)
+
+
 @lru_cache(maxsize=4)
-def _loaded(work: bytes, folder: str) -> Callable[[Any], Any]:
-    """The work, unpacked once in each worker."""
+def _loaded(work: bytes, folder: str, current: str) -> Callable[[Any], Any]:
+    """The work, unpacked once in each worker, which goes where the command was called."""
     if folder not in sys.path:
         sys.path.append(folder)
+    if os.path.isdir(current):
+        os.chdir(current)
     return unpacked(work)  # type: ignore[no-any-return]
 
 

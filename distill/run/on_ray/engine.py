@@ -1,10 +1,10 @@
 """What a run spreads over a Ray cluster, and how."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
@@ -19,6 +19,7 @@ from distill.run.teachers import Teachers
 from teachers.credentials import env_names
 
 if TYPE_CHECKING:
+    from distill.capture.local import Reader
     from distill.run.context import Context
 
 
@@ -60,6 +61,13 @@ class RayEngine(Engine):
                 yield teachers
         finally:
             pool.open_files()
+
+    @contextmanager
+    def reading(self, load: Mapping[str, Any]) -> Iterator["Reader"]:
+        """The teacher loaded once on every GPU, or on every node where there is none."""
+        from distill.run.on_ray.score import Scorers
+
+        yield Scorers(self._cluster, load)
 
     def close(self) -> None:
         """Leaves the cluster."""
