@@ -228,6 +228,7 @@ def build_chain(
         task=recipe.task,
         gold=gold,
         written=written_fields(recipe),
+        sometimes=sometimes_written(recipe),
         tokenizer=tokenizer,
         recipe=recipe,
         teachers=teachers or {},
@@ -273,6 +274,13 @@ def written_fields(recipe: Recipe) -> tuple[str, ...]:
     """Returns the fields that a teacher writes freely or chooses, in recipe order."""
     fields = recipe.generate.fields if recipe.generate else {}
     return tuple(name for name, spec in fields.items() if isinstance(spec, AskField))
+
+
+def sometimes_written(recipe: Recipe) -> frozenset[str]:
+    """Returns those of them that a condition may leave empty."""
+    fields = recipe.generate.fields if recipe.generate else {}
+    asked = {name: spec for name, spec in fields.items() if isinstance(spec, AskField)}
+    return frozenset(name for name, spec in asked.items() if spec.when and not spec.otherwise)
 
 
 def _with_verdicts(row: Row, said: Sequence[Verdict]) -> Row:

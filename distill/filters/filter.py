@@ -56,6 +56,8 @@ class Context:
     """Human-labelled rows."""
     written: tuple[str, ...] = ()
     """Fields that a teacher writes."""
+    sometimes: frozenset[str] = frozenset()
+    """Those of them that are not asked for in every row, and empty where nobody was asked."""
     tokenizer: Tokenizer | None = None
     """The student's."""
     recipe: Recipe | None = None

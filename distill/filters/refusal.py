@@ -75,6 +75,7 @@ class Refusal:
     def __init__(self, spec: RefusalFilter, context: Context) -> None:
         self.needs: Sequence[str] = (spec.field,) if spec.field else ()
         self._fields = self.needs or context.written or (context.task.output,)
+        self._sometimes = context.sometimes
         self._kept = Verdict("refusal", True)
         self._refusal = _any_of(REFUSALS)
         self._boilerplate = _any_of((*BOILERPLATE, *LEAD_IN))
@@ -87,7 +88,10 @@ class Refusal:
         for name in self._fields:
             if row.fields.get(name) is None:
                 continue
-            reason = self.reason(text_of_value(row.fields[name]))
+            text = text_of_value(row.fields[name])
+            if not text and name in self._sometimes:
+                continue
+            reason = self.reason(text)
             if reason:
                 return Verdict("refusal", False, reason)
         return self._kept

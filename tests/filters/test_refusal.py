@@ -68,3 +68,11 @@ def test_every_field_that_a_teacher_wrote_is_looked_at(reasons):
         None,
         "refusal:boilerplate",
     ]
+
+
+def test_what_was_not_asked_for_is_not_empty(reasons):
+    """A field with a condition is empty where nobody was asked, which is no refusal."""
+    later = {"ask": "writer", "prompt": "{{ text }}", "when": "{{ label == 'a' }}"}
+    generate = {"candidates": 2, "fields": {"more": later}}
+    rows = [{"text": "ok", "label": "b", "more": ""}, {"text": "ok", "label": "b", "more": "\n"}]
+    assert reasons("refusal", *rows, generate=generate) == [None, "refusal:empty"]
