@@ -4,13 +4,14 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from distill.generate.act import Tools
 from distill.generate.own import OwnField
-from distill.generate.propose import Proposal, Proposer
+from distill.generate.propose import Proposal
+from distill.generate.sources import Sources
 from distill.generate.steps import Step, choices_of, wrong
 from distill.recipe.generation import (
     ActField,
@@ -48,8 +49,14 @@ class Filler:
     Raises: RecipeError when a field asks a teacher that there is not, or names no function.
     """
 
-    def __init__(self, recipe: Recipe, proposer: Proposer, teachers: Mapping[str, Teacher]) -> None:
-        self._steps = proposer.steps
+    def __init__(
+        self,
+        recipe: Recipe,
+        steps: Sequence[Step],
+        sources: Sources,
+        teachers: Mapping[str, Teacher],
+    ) -> None:
+        self._steps = steps
         self._teachers = teachers
         self._choices: dict[str, tuple[str, ...] | None] = {}
         self._own: dict[str, OwnField] = {}
@@ -61,7 +68,7 @@ class Filler:
             elif isinstance(step.spec, PythonField):
                 self._own[step.name] = OwnField(recipe, step, teachers)
             elif isinstance(step.spec, ActField):
-                self._tools[step.name] = Tools(recipe, step.spec.tools, proposer.sources, key)
+                self._tools[step.name] = Tools(recipe, step.spec.tools, sources, key)
             asks = getattr(step.spec, "ask", None)
             if asks is not None and asks not in teachers:
                 raise wrong(

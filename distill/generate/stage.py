@@ -128,7 +128,7 @@ async def run_generate(
     generate = recipe.generate or Generate()
     proposer = Proposer(recipe)
     balance = proposer.balance
-    filler = Filler(recipe, proposer, teachers)
+    filler = Filler(recipe, proposer.steps, proposer.sources, teachers)
     fill = (spread or _here)(filler, _in_flight(recipe))
     watch = FailureWatch(generate.max_failed)
     target, tally = generate.accept, _Tally()

@@ -4,6 +4,7 @@ from distill.recipe.generation import AskField
 from distill.recipe.given import FIELDS, objective_of
 from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
+from distill.run.filled_answers import filled_by
 from distill.run.keys import asked_teachers
 from distill.run.local_models import signal_teacher
 from distill.run.students import ANSWER_TOKENS
@@ -14,7 +15,7 @@ def measured_teacher(recipe: Recipe) -> str | None:
     if objective_of(recipe) in FIELDS and not asked_teachers(recipe):
         return None
     named = teacher_prompt(recipe)
-    return named[0] if named else signal_teacher(recipe)
+    return named[0] if named else filled_by(recipe) or signal_teacher(recipe)
 
 
 def answer_tokens(recipe: Recipe) -> int:

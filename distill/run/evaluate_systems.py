@@ -30,8 +30,10 @@ from distill.run.against import against_names, against_results
 from distill.run.answering import answer_tokens, measured_teacher
 from distill.run.context import Context
 from distill.run.evaluate_sets import MeasuredSet
+from distill.run.filled_answers import can_fill, filled_answers, filled_by
 from distill.run.hosted import hosted_models, hosted_result
 from distill.run.judged_results import judged
+from distill.run.keys import asked_teachers
 from distill.run.ladder import ladder_results, rung_count
 from distill.run.local_models import signal_teacher
 from distill.run.reuse import with_reuse
@@ -151,16 +153,21 @@ def teacher_result(context: Context, part: MeasuredSet, asking: Asking) -> Syste
     spec = named[1] if named else None
     asking.tell(f"{part.name}: teacher")
     started = time.monotonic()
-    answers = context.runner.run(
-        ask_task(
+    in_flight = 4 * recipe.teachers[name].concurrency
+    if spec is None and filled_by(recipe) == name and can_fill(recipe, part.records):
+        # One answer leads to the next, so a batch would be waited for again and again.
+        online = {one: context.teachers.online(one) for one in asked_teachers(recipe)}
+        answering = filled_answers(recipe, online, part.records, in_flight)
+    else:
+        answering = ask_task(
             context.teachers[name],
             shown_to_teacher(recipe, part, spec),
             part.records,
             max_tokens=_limit(recipe, name, spec),
-            in_flight=4 * recipe.teachers[name].concurrency,
+            in_flight=in_flight,
             constrained=spec is not None and spec.choices is not None,
         )
-    )
+    answers = context.runner.run(answering)
     seconds = time.monotonic() - started
     known = price_of(recipe.teachers[name])
     if not isinstance(recipe.teachers[name], LocalTeacher):

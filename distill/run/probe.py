@@ -15,6 +15,8 @@ from distill.recipe.task import GenerateTask, GroundedTask, JudgePairwiseTask, l
 from distill.recipe.templates import Template
 from distill.rows.row import digest
 from distill.run.context import Context, Outcome
+from distill.run.filled_answers import can_fill, filled_answers, filled_by
+from distill.run.keys import asked_teachers
 from distill.run.rows_steps import generate_step, gold_records, limit_error
 from teachers.errors import BudgetReached
 from teachers.protocol import Message, user
@@ -42,16 +44,20 @@ def probe(context: Context) -> dict[str, Any]:
     assert recipe.generate is not None
     rows = chosen_rows(recipe, gold_records(context))
     name, spec = asked_of(recipe)
-    answers = context.runner.run(
-        answer_rows(
+    in_flight = 4 * recipe.teachers[name].concurrency
+    if filled_by(recipe) == name and can_fill(recipe, rows):
+        online = {one: context.teachers.online(one) for one in asked_teachers(recipe)}
+        asking = filled_answers(recipe, online, rows, in_flight)
+    else:
+        asking = answer_rows(
             context.teachers.online(name),
             _prompts(recipe, spec, rows),
             choices=_choices(recipe, spec),
             schema=spec.schema_,
             max_tokens=spec.max_tokens,
-            in_flight=4 * recipe.teachers[name].concurrency,
+            in_flight=in_flight,
         )
-    )
+    answers = context.runner.run(asking)
     texts = [given.text for given in answers]
     if isinstance(recipe.task, JudgePairwiseTask):
         texts = [text.lower() if text else text for text in texts]
