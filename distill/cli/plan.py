@@ -118,7 +118,7 @@ def _row_words(row: dict[str, Any]) -> str:
 
 def _estimate_words(found: dict[str, Any]) -> str:
     if found["calls"] is None:
-        return ""
+        return "\n".join(_evaluation_words(found["evaluation"]))
     lines = [
         f"{'candidates':<14} {_between(found['candidates'])}",
         f"{'calls':<14} {_between(found['calls'])}",
@@ -133,6 +133,7 @@ def _estimate_words(found: dict[str, Any]) -> str:
         time = _between({k: v / 60 for k, v in seconds.items()}, "{:.3g}") + " minutes" if (
             seconds) else "time not known"  # fmt: skip
         lines.append(f"{way:<14} {money}; {time}")
+    lines += _evaluation_words(found["evaluation"])
     if found["pilot"]:
         pilot = found["pilot"]
         lines.append(f"pilot: {pilot['accepted']} of {pilot['rows']} rows were accepted")
@@ -142,6 +143,15 @@ def _estimate_words(found: dict[str, Any]) -> str:
         if pilot["tokens_per_accepted"]:
             lines.append(f"  {pilot['tokens_per_accepted']:.0f} tokens for each accepted row")
     return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])])
+
+
+def _evaluation_words(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    usd = found["usd"]["online"]
+    money = _between(usd, "{:.4g}") + " USD" if usd else "no known price"
+    systems = ", ".join(f"{name} {calls['value']:,}" for name, calls in found["asked"].items())
+    return [f"{'evaluation':<14} {_between(found['calls'])} calls; {money} ({systems})"]
 
 
 def _between(span: dict[str, float], form: str = "{:,.0f}") -> str:

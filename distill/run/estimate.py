@@ -19,6 +19,7 @@ from distill.recipe.generation import AskField, PythonField, RenderField, Sample
 from distill.recipe.schema import Recipe
 from distill.rows.readers import read_numbered
 from distill.rows.row import Row
+from distill.run.estimate_evaluation import evaluation_estimate
 from distill.run.sample import Sample, take_sample
 from teachers.config import OpenAITeacher
 from teachers.credentials import is_openai, urls_of
@@ -38,6 +39,8 @@ def estimate_recipe(
 ) -> dict[str, Any]:
     """Calls, tokens, money and time of the recipe's generation, each with an interval.
 
+    `evaluation` has those of what evaluation asks of teachers, beside them.
+
     `pilot` asks so many rows first; their answers stay in the store, their cost is booked in the
     ledger of the run in `run_dir`.
     Figures are null where the recipe generates nothing.
@@ -51,10 +54,12 @@ def estimate_recipe(
         nothing = dict.fromkeys(
             ("candidates", "accept", "calls", "tokens", "usd", "seconds", "pilot")
         )
-        return {"name": recipe.name, **nothing, "notes": ["nothing is generated"]}
+        evaluation = evaluation_estimate(recipe, _terms(recipe, {}))
+        notes = ["nothing is generated"]
+        return {"name": recipe.name, **nothing, "evaluation": evaluation, "notes": notes}
     proposer = Proposer(recipe)
     accept, ceiling = recipe.generate.accept, proposer.ceiling
-    notes: list[str] = []
+    notes = []
     latency: dict[str, float] = {}
     found = None
     if pilot is None:
@@ -77,6 +82,7 @@ def estimate_recipe(
         "accept": accept,
         **figures,
         "pilot": found,
+        "evaluation": evaluation_estimate(recipe, _terms(recipe, latency)),
         "notes": notes,
     }
 

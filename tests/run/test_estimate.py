@@ -150,3 +150,28 @@ def test_probe_measures_the_teacher_first(project, folder):
     assert "12 gold rows: accuracy" in project.command("generate", path).out
     project.change(path, "gold: gold.jsonl", "seeds: null")
     assert "no gold to measure" in project.command("check", path).err
+
+
+def test_what_evaluation_asks_is_counted(project, folder):
+    """Every rung that a teacher climbs, the teacher itself and the judge of free texts, by row."""
+    project.write_project(folder, rows=40, teacher=PRICED, student=True)
+    gold = len((folder / "gold.jsonl").read_text().splitlines())
+    more = {
+        "on": ["gold"], "ask": "big", "few_shot": [1, 3],
+        "baselines": ["zero_shot", "few_shot", "chain_of_thought", "majority"],
+    }  # fmt: skip
+    plain = project.command("estimate", "recipe.yaml", "--json").json
+    assert plain["evaluation"]["asked"]["teacher"]["high"] >= gold
+    given = "evaluate: {on: [gold, val], baselines: [majority, zero_shot], compare: [hard_labels]}"
+    project.change(folder / "recipe.yaml", given, f"evaluate: {json.dumps(more)}")
+    found = project.command("estimate", "recipe.yaml", "--json").json
+    assert found["calls"] == plain["calls"]
+    asked = found["evaluation"]["asked"]
+    assert asked.keys() == {
+        "teacher", "zero_shot", "few_shot_1", "few_shot_3", "chain_of_thought"
+    }  # fmt: skip
+    assert {calls["value"] for calls in asked.values()} == {gold}
+    assert found["evaluation"]["calls"]["by_teacher"]["big"]["value"] == 5 * gold
+    assert within(found["evaluation"]["usd"]["online"])
+    assert found["evaluation"]["usd"]["online"]["value"] > 0
+    assert f"evaluation     {5 * gold} calls" in project.command("estimate", "recipe.yaml").out
