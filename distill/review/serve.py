@@ -18,6 +18,7 @@ from distill.review.log import append
 from distill.review.pack import Pack
 from distill.review.page_files import SERVED_POLICY, asset, page_data, served_page
 from distill.review.plan import BAD, Known, Planner
+from distill.rows.json_values import BadValue, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,8 +174,8 @@ async def _decided(service: Service, request: "Request") -> tuple[int, dict[str,
         if len(body) > LONGEST_BODY:
             return 413, {"error": "too long"}
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = parse_json(body.decode())
+    except (BadValue, UnicodeDecodeError):
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("row_id"), str):
         return 422, {"error": "not a decision"}

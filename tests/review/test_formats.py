@@ -176,6 +176,49 @@ def test_a_bad_row_never_rejects_the_file(desk):
     assert [problem["line"] for problem in plan.problems] == [1, 2, 3, 5]
 
 
+def test_values_of_other_kinds_are_left_out(desk):
+    """What nobody would write there does not stop the rows that are right."""
+    at = desk()
+    path = at.write(at.pack(), "jsonl")
+    odd = [
+        {"order": 5}, {"seconds": 10**400}, {"tags": {"a": 1}, "comment": ["b"]}, {"edits": [1]},
+        {"confidence": True, "labels": "x"}, {"at": 5},
+    ]  # fmt: skip
+    lines = []
+    for text, more in zip(path.read_text().splitlines(), odd, strict=True):
+        row = json.loads(text)
+        row["review"] |= {"decision": "accept", **more}
+        lines.append(json.dumps(row))
+    path.write_text("\n".join(lines))
+    plan = at.plan(path)
+    assert plan.rows["applied"] == ["r0", "r1", "r2", "r3", "r4"]
+    assert (plan.rows["invalid"], plan.problems[0]["column"]) == (["r5"], "at")
+
+
+def test_empty_lines_above_the_header(desk, fill):
+    """They are passed over, and counted where a line is named."""
+    at = desk()
+    path = at.write(at.pack(), "csv")
+    fill["csv"](path, lambda row: row.update(decision="maybe" if row["row_id"] == "r0" else "skip"))
+    path.write_text("\n\n" + path.read_text("utf-8-sig"))
+    plan = at.plan(path)
+    assert len(plan.rows["applied"]) == 5
+    assert plan.problems[0]["line"] == 4
+
+
+@pytest.mark.parametrize("format", ["label-studio", "argilla"])
+def test_exports_with_one_record_a_line(desk, fill, format):
+    """The `datasets` library saves JSON lines: they are read as the array that they come from."""
+    at = desk()
+    path = at.write(at.pack(), format)
+    fill[format](path, lambda row: row.update(decision="accept", reviewer="ann"))
+    records = json.loads(path.read_text())
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + "{broken\n")
+    plan = at.plan(path)
+    assert plan.format == format
+    assert (len(plan.rows["applied"]), len(plan.rows["invalid"])) == (6, 1)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

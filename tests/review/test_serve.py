@@ -118,9 +118,24 @@ def test_decisions_are_in_the_log_when_they_are_answered(served):
         ([1], 422),
         (b"{broken", 422),
         (b"[" * 100_000, 422),
+        (b'{"row_id": "r1", "decision": "accept", "seconds": NaN}', 422),
+        (b'{"row_id": "r1", "decision": "skip", "comment": "\\ud800"}', 422),
+        (b"\xff\xfe", 422),
         (b'"' + b"x" * (5 << 20) + b'"', 413),
     ],
-    ids=["no row", "no decision", "no edit", "no field", "list", "broken", "deep", "long"],
+    ids=[
+        "no row",
+        "no decision",
+        "no edit",
+        "no field",
+        "list",
+        "broken",
+        "deep",
+        "not a number",
+        "half a character",
+        "not text",
+        "long",
+    ],
 )
 def test_nonsense_is_refused(served, body, status):
     """What is no decision for a row of the pack leaves the log as it was."""

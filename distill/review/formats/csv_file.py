@@ -58,7 +58,8 @@ def read(path: Path) -> FileRead:
 def _rows(path: Path, text: str) -> list[Incoming]:
     mark, header = _header(path, text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-    next(reader)
+    while not next(reader):
+        pass  # empty lines above the header
     found: list[Incoming] = []
     while True:
         line = reader.line_num + 1
@@ -76,7 +77,8 @@ def _rows(path: Path, text: str) -> list[Incoming]:
 
 def _header(path: Path, text: str) -> tuple[str, list[str]]:
     for mark in MARKS:
-        first = next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), [])
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+        first = next((cells for cells in reader if cells), [])
         names = [unescape(name.strip().lstrip("\ufeff")) for name in first]
         if "row_id" in names:
             return mark, names

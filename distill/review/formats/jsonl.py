@@ -45,18 +45,28 @@ def line_of(pack: Pack, row: PackRow, schema_hash: str) -> dict[str, Any]:
     }
 
 
-def read(path: Path) -> FileRead:
-    """The decisions of a JSONL file; a line that is no JSON is one bad row, not a bad file."""
-    rows = []
+def read_lines(path: Path) -> list[tuple[int, Any, str | None]]:
+    """Line number, value and what is wrong of every line with something on it.
+
+    A line that is no JSON is one bad row, not a bad file.
+    """
+    found: list[tuple[int, Any, str | None]] = []
     for line, text in enumerate(read_utf8(path).split("\n"), 1):
         if not text.strip():
             continue
         try:
-            value = parse_json(text)
+            found.append((line, parse_json(text), None))
         except BadValue as exc:
-            rows.append(Incoming("", line=line, fault=str(exc)))
-            continue
-        rows.append(incoming(value, line))
+            found.append((line, None, str(exc)))
+    return found
+
+
+def read(lines: Iterable[tuple[int, Any, str | None]]) -> FileRead:
+    """The decisions of a JSONL file, of the lines that `read_lines` gives."""
+    rows = [
+        Incoming("", line=line, fault=fault) if fault else incoming(value, line)
+        for line, value, fault in lines
+    ]
     return FileRead("jsonl", rows, {})
 
 
@@ -83,7 +93,7 @@ def incoming(value: Any, line: int | None) -> Incoming:
         at=_text(given.get("at")),
         seconds=number(given.get("seconds")),
         confidence=number(given.get("confidence")),
-        order=tuple(map(str, given.get("order") or ())),
+        order=_texts(given.get("order")),
         shown=_mapping(value.get("show")),
         line=line,
     )
@@ -91,7 +101,12 @@ def incoming(value: Any, line: int | None) -> Incoming:
 
 def number(value: Any) -> float | None:
     """The number that a value is, None for anything else."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # JSON has integers of any length
+        return None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -99,8 +114,10 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _tags(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = value.split(",")
+    return _texts(value.split(",") if isinstance(value, str) else value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
     items: Iterable[Any] = value if isinstance(value, list | tuple) else ()
     return tuple(text for item in items if (text := str(item).strip()))
 

@@ -28,13 +28,25 @@ def read_file(path: Path, packs: Mapping[str, Pack]) -> FileRead:
     if start.startswith("["):
         return _array(path, packs)
     if start.startswith("{"):
-        return jsonl.read(path)
+        return _lines(path, packs)
     if start[:15].lower().startswith(("<!doctype", "<html")):
         fix = "Open it in a browser, press Download, and import the .jsonl that it saves."
         raise data_error(path, None, "this is the page, not what was decided on it", fix=fix)
     if not start:
         raise data_error(path, None, "the file holds nothing", fix="Import the returned file.")
     return csv_file.read(path)
+
+
+def _lines(path: Path, packs: Mapping[str, Pack]) -> FileRead:
+    """One JSON value a line: our own rows, or what the `datasets` library saves of other tools."""
+    lines = jsonl.read_lines(path)
+    first = [next((value for _, value, _ in lines if isinstance(value, dict)), None)]
+    values = [value for _, value, _ in lines]
+    if label_studio.recognises(first):
+        return label_studio.read(values, packs)
+    if argilla.recognises(first):
+        return argilla.read(values)
+    return jsonl.read(lines)
 
 
 def _array(path: Path, packs: Mapping[str, Pack]) -> FileRead:
