@@ -15,6 +15,7 @@ from distill.review.formats.columns import Layout
 from distill.review.incoming import FileRead, Incoming
 from distill.review.log import Review
 from distill.review.pack import Pack, PackRow
+from distill.review.said_before import key_of, said_again, spoken
 from distill.review.schema import CAUSES, DECISIONS
 from distill.review.verdicts import stance
 from distill.rows.row import canonical_json
@@ -101,8 +102,12 @@ class Planner:
 
     def run(self) -> Plan:
         """The plan for all rows."""
-        for given in self._read.rows:
-            self.take(given)
+        judged = [(given, *self._judge(given)) for given in self._read.rows]
+        file = spoken(review for given, review, _ in judged if review and not given.at)
+        again = said_again(file, spoken(self._known.log))
+        for given, review, refused in judged:
+            known = review is not None and not given.at and key_of(review) in again
+            self._settle(given, review, refused, known=known)
         return self.plan
 
     def take(
@@ -110,21 +115,32 @@ class Planner:
     ) -> tuple[str | None, Review | None, str | None]:
         """What becomes of one decision: outcome, review, and what is wrong with it."""
         self._now = now or self._now
-        what = None
+        return self._settle(given, *self._judge(given), known=False)
+
+    def _judge(self, given: Incoming) -> tuple[Review | None, "_Refused | None"]:
         try:
-            outcome, review = self._row(given)
+            return self._row(given), None
         except _Refused as refused:
+            return None, refused
+
+    def _settle(
+        self, given: Incoming, review: Review | None, refused: "_Refused | None", *, known: bool
+    ) -> tuple[str | None, Review | None, str | None]:
+        if refused is not None:
             outcome, column, what = refused.args
-            review = None
             self._problem(given, column, what)
-        if outcome is None:
+            self.plan.rows[outcome].append(given.row_id)
+            return outcome, None, what
+        if review is None:
             self.plan.undecided += 1
             return None, None, None
-        self.plan.rows[outcome].append(review.row_id if review else given.row_id)
-        if review is not None and outcome in WRITTEN:
+        outcome = "unchanged" if known else self._compare(review, given)
+        review = review if outcome == review.outcome else replace(review, outcome=outcome)
+        self.plan.rows[outcome].append(review.row_id)
+        if outcome in WRITTEN:
             self.plan.reviews.append(review)
             self._remember(review)
-        return outcome, review, what
+        return outcome, review, None
 
     def withdrawal(self, given: Incoming, pack: Pack, now: str) -> Review | None:
         """The review that takes back what a reviewer said of a row, None where there is none."""
@@ -141,7 +157,8 @@ class Planner:
         self._remember(back)
         return back
 
-    def _row(self, given: Incoming) -> tuple[str | None, Review | None]:
+    def _row(self, given: Incoming) -> Review | None:
+        """The review in a row, None where nothing is decided yet."""
         if given.fault:
             raise _Refused("invalid", None, given.fault)
         pack, row = self._place(given)
@@ -154,13 +171,11 @@ class Planner:
         edits = self._edits(given, pack, row)
         decision = self._decision(given, pack, edits)
         if decision is None:
-            return None, None
+            return None
         if decision in ("accept", "reject", "skip"):
             edits = {}
         self.plan.packs[pack.pack_id] = self.plan.packs.get(pack.pack_id, 0) + 1
-        review = self._review(given, pack, row, decision, edits)
-        outcome = self._compare(review, given, pack)
-        return outcome, review if outcome == review.outcome else replace(review, outcome=outcome)
+        return self._review(given, pack, row, decision, edits)
 
     def _place(self, given: Incoming) -> tuple[Pack, PackRow]:
         """The pack and row that a decision is for."""
@@ -170,9 +185,13 @@ class Planner:
         if not given.row_id and given.content_hash is None:
             raise _Refused("unknown", "row_id", "the row has no row_id")
         ids = [given.pack_id] if given.pack_id is not None else list(packs)[::-1]
-        for id in ids:
-            if (row := self._rows[id].get(given.row_id)) is not None:
-                return packs[id], row
+        held = [(packs[id], row) for id in ids if (row := self._rows[id].get(given.row_id))]
+        for pack, row in held:  # without a pack's id, the one that sent these very hashes
+            sent = {row.content_hash, self._schemas[pack.pack_id]}
+            if {given.content_hash, given.schema_hash} - {None} <= sent:
+                return pack, row
+        if held:
+            return held[0]
         for id in ids:
             row = self._by_hash[id].get(given.content_hash or "")
             if row is None:
@@ -207,6 +226,8 @@ class Planner:
                 if written in (None, ""):
                     continue
                 raise _Refused("invalid", f"new_{name}", f"the pack has no field {name!r}")
+            if given.written != "value" and given.decision and _is_blank(written):
+                continue  # a space that slipped in
             text_only = spec.text_only if spec else isinstance(row.show.get(name), str)
             value = _value(written, given.written, text_only)
             if value is None:
@@ -272,7 +293,7 @@ class Planner:
             source=self._read.format,
         )
 
-    def _compare(self, review: Review, given: Incoming, pack: Pack) -> str:
+    def _compare(self, review: Review, given: Incoming) -> str:
         of_row = self._latest.get((review.row_id, review.content_hash), {})
         before = of_row.get(review.reviewer)
         if before is not None and before.decision is None:
@@ -288,7 +309,7 @@ class Planner:
         if review.final:
             return "superseded" if before else "applied"
         original = self._known.rows[review.row_id]
-        fields = [field.name for field in pack.schema.fields]
+        fields = [field.name for field in self._known.packs[review.pack_id].schema.fields]
         mine = stance(review, original, fields)
         for other in of_row.values():
             if other.reviewer == review.reviewer or other.final or other.decision is None:
@@ -323,6 +344,10 @@ def make_plan(known: Known, read: FileRead, *, reviewer: str | None, now: str) -
 def current_hashes(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Row id -> content hash."""
     return dict(rows)
+
+
+def _is_blank(written: Any) -> bool:
+    return isinstance(written, str) and bool(written) and not written.strip(" ")
 
 
 def _value(written: Any, how: str, text_only: bool) -> Any:

@@ -1,5 +1,6 @@
 """What an import makes of every decision."""
 
+import csv
 import json
 
 import pytest
@@ -52,6 +53,56 @@ def test_an_older_file_does_not_undo_a_newer_word(desk):
     assert plan.rows["unchanged"] == ["r0"]
     later = at.decide(pack, "ann", {"r0": "accept"}, at="2026-01-02T13:00:00+02:00")
     assert later.rows["superseded"] == ["r0"]
+
+
+def test_a_row_that_a_file_holds_twice(desk, fill):
+    """Its last decision counts, and importing that file again changes nothing."""
+    at = desk()
+    path = fill["csv"](at.write(at.pack(), "csv"), lambda row: row.update(decision="accept"))
+    with path.open(encoding="utf-8", newline="") as file:
+        second = list(csv.reader(file))[1]
+    second[second.index("accept")] = "reject"
+    with path.open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(second)
+    plan = at.take(path, reviewer="ann")
+    assert (len(plan.rows["applied"]), plan.rows["superseded"]) == (6, ["r0"])
+    assert len(at.take(path, reviewer="ann").rows["unchanged"]) == 7
+    assert [r.decision for r in read_log(at.folder) if r.row_id == "r0"] == ["accept", "reject"]
+
+
+def test_an_old_pack_s_file_does_not_undo_a_later_pack(desk, fill):
+    """A table knows no times: what it says again is no news, a mind changed back is."""
+    at = desk()
+    old, new = at.packs(reviewers=["ann"]), at.packs(reviewers=["ann"], rows=3)
+    first = at.write(old[0], "csv", "first.csv")
+    fill["csv"](first, lambda row: row.update(decision="accept"))
+    second = at.write(new[0], "csv", "second.csv")
+    fill["csv"](second, lambda row: row.update(decision="reject"))
+    assert len(at.take(first).rows["applied"]) == 6
+    assert len(at.take(second).rows["superseded"]) == 3
+    assert len(at.take(first).rows["unchanged"]) == 6
+    back = at.take(fill["csv"](second, lambda row: row.update(decision="accept")))
+    assert len(back.rows["superseded"]) == 3
+
+
+def test_the_pack_that_sent_a_row_is_found_without_its_id(desk, fill):
+    """With the column of packs deleted, hashes tell which export a file came from."""
+    at = desk()
+    path = at.write(at.pack(), "csv")
+    write_rows(at.path, [{**ROWS[0], "text": "changed"}, *ROWS[1:]])
+    at.pack()
+    plan = at.plan(fill["csv"](path, lambda row: row.update(decision="accept", pack_id="")))
+    assert plan.rows["stale"] == ["r0"]
+    assert len(plan.rows["applied"]) == 5
+
+
+@pytest.mark.parametrize("format", ["csv", "xlsx"])
+def test_a_space_that_slipped_in_is_no_answer(desk, fill, format):
+    """An accepted row with a blank in a cell for corrections is accepted."""
+    at = desk()
+    path = at.write(at.pack(), format)
+    plan = at.plan(fill[format](path, lambda row: row.update(decision="accept", new_label=" ")))
+    assert (len(plan.rows["applied"]), plan.problems) == (6, [])
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["own ids", "ids of content"])
