@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,20 @@ def append(folder: Path, reviews: Sequence[Review]) -> None:
     Raises: RunError when the folder cannot be written.
     """
     with _locked(folder) as handle:
+        _add(folder, handle, reviews)
+
+
+def amend(folder: Path, decide: Callable[[list[Review]], Sequence[Review]]) -> None:
+    """Adds what `decide` makes of the log as it is; nobody else adds anything in between.
+
+    Raises: RunError when the folder cannot be written, DataError for a damaged log.
+    """
+    with _locked(folder) as handle:
+        _add(folder, handle, decide(read_log(folder)))
+
+
+def _add(folder: Path, handle: int, reviews: Sequence[Review]) -> None:
+    if reviews:
         end = _sound_end(handle)
         lines = "".join(f"{canonical_json(review.as_dict())}\n" for review in reviews).encode()
         try:

@@ -13,7 +13,7 @@ from distill.review.choose import Choose
 from distill.review.export import make_packs
 from distill.review.formats.recognise import read_file
 from distill.review.formats.writers import WRITERS
-from distill.review.log import append, read_log
+from distill.review.log import Review, amend, read_log
 from distill.review.merge import merge
 from distill.review.merged_file import read_merged, write_merged
 from distill.review.pack import Kind, Pack, read_packs, write_pack
@@ -108,9 +108,22 @@ def import_file(place: Place, path: Path, *, reviewer: str | None, dry_run: bool
             fix="Make one: distill review export RUN --to FILE --format csv",
         )
         raise UsageError(str(problem), [problem])
-    plan = make_plan(held, read_file(path, held.packs), reviewer=reviewer, now=precise_now())
+    read = read_file(path, held.packs)
+
+    def planned(log: Sequence[Review]) -> Plan:
+        return make_plan(replace(held, log=log), read, reviewer=reviewer, now=precise_now())
+
+    plan = planned(held.log)
     if not dry_run and plan.reviews:
-        append(place.source.folder, plan.reviews)
+        plans: list[Plan] = []
+
+        def decide(log: Sequence[Review]) -> Sequence[Review]:
+            # The same file, or another reviewer's, may have come in meanwhile.
+            plans.append(plan if len(log) == len(held.log) else planned(log))
+            return plans[-1].reviews
+
+        amend(place.source.folder, decide)
+        [plan] = plans
     return plan
 
 

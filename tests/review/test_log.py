@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from distill.errors import DataError, RunError
-from distill.review.log import NAME, Review, append, read_log
+from distill.review.log import NAME, Review, amend, append, read_log
 
 
 def review(row, reviewer="ann", **more):
@@ -56,6 +56,26 @@ def test_reviewers_at_once_lose_nothing(tmp_path):
     for worker in workers:
         worker.join(60)
     assert len(read_log(tmp_path)) == 40
+
+
+def _once(folder):
+    def missing(log):
+        return [] if any(r.row_id == name for r in log) else [review(name)]
+
+    for at in range(20):
+        name = f"r{at}"
+        amend(folder, missing)
+
+
+def test_the_same_file_imported_twice_at_once_is_in_the_log_once(tmp_path):
+    """What is added is decided by the log as it is, with nobody writing in between."""
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_once, args=(tmp_path,)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert sorted(r.row_id for r in read_log(tmp_path)) == sorted(f"r{at}" for at in range(20))
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path):
