@@ -22,6 +22,6 @@ LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK=true COLLECT_ANALYTICS=false \
   "$folder/env/bin/label-studio" start --no-browser --internal-host 127.0.0.1 --port "$port" \
   --data-dir "$data" --log-level ERROR >"$folder/server.log" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$data"' EXIT
+trap 'kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$data"' EXIT
 .venv/bin/python scripts/check_label_studio.py --url "http://127.0.0.1:$port" --token "$token" \
   --server "$server" --keep "$keep"
