@@ -3,7 +3,7 @@
 from typing import Any
 
 from distill.inspect.view import View
-from distill.measure.set_join import near_clusters
+from distill.inspect.workplace import Workplace
 
 SIMILARITY = 0.8
 """Jaccard similarity of word 3-grams from which two rows are near-duplicates."""
@@ -13,7 +13,7 @@ WITH_EXAMPLES = 30
 """Clusters that carry examples, the largest first."""
 
 
-def measure_duplicates(view: View) -> dict[str, Any] | None:
+def measure_duplicates(view: View, place: Workplace) -> dict[str, Any] | None:
     """`exact` and `near` count rows that repeat an earlier one; None where there is no text.
 
     `rows` are those repeats: without them each cluster has one row left.
@@ -21,7 +21,7 @@ def measure_duplicates(view: View) -> dict[str, Any] | None:
     if not view.has_text:
         return None
     plain = view.content_words.plain
-    found = near_clusters(view.content_words, view.contents, SIMILARITY)
+    found = place.near_clusters(view.content_words, view.contents, SIMILARITY)
     found.sort(key=lambda places: (-len(places), places))
     exact = sum(len(places) - len({plain[at] for at in places}) for places in found)
     repeats = [at for places in found for at in places[1:]]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distill.inspect.view import View
+from distill.inspect.workplace import Workplace
 
 Refusal = Callable[[str], str | None]
 """Says why a text is no answer ("refusal", "boilerplate", "empty"), or None where it is one."""
@@ -18,7 +19,7 @@ LONG = 12
 _BREAK = re.compile(r"[\w,\-\u2013\u2014(]$")
 
 
-def measure_faults(view: View, refusal: Refusal | None) -> dict[str, Any]:
+def measure_faults(view: View, refusal: Refusal | None, place: Workplace) -> dict[str, Any]:
     """{"empty" | "truncated" | "refusal" | "boilerplate": {count, rows}}, and `why` where unknown.
 
     An input or an answer may be empty; only answers refuse or are cut off, or, in a dataset of
@@ -34,11 +35,11 @@ def measure_faults(view: View, refusal: Refusal | None) -> dict[str, Any]:
             if not asked.strip() or (answers and not text.strip())
         ]
     if answers or view.columns.shape == "text":
-        found["truncated"] = _truncated(texts)
+        found["truncated"] = _truncated(texts, place)
     if answers and refusal is not None:
-        for at, text in enumerate(texts):
-            why = refusal(text) if text.strip() else None
-            if why in found:
+        reasons = place.each(refusal, texts)
+        for at, (text, why) in enumerate(zip(texts, reasons, strict=True)):
+            if why in found and text.strip():
                 found[why].append(at)
     return {
         name: {"count": len(rows), "rows": [view.ids[at] for at in rows]}
@@ -46,14 +47,18 @@ def measure_faults(view: View, refusal: Refusal | None) -> dict[str, Any]:
     }
 
 
-def _truncated(texts: list[str]) -> list[int]:
+def _truncated(texts: list[str], place: Workplace) -> list[int]:
     ends = [text.rstrip() for text in texts]
     long = [at for at, text in enumerate(ends) if text.count(" ") >= LONG - 1]
     open_ended = [at for at in long if _BREAK.search(ends[at]) and ends[at][-1] not in ENDINGS]
-    cut = {at for at, text in enumerate(ends) if text.count("```") % 2 or _broken_json(text)}
+    cut = {at for at, broken in enumerate(place.each(_broken, ends)) if broken}
     if long and len(open_ended) <= (1 - MOSTLY) * len(long):
         cut.update(open_ended)
     return sorted(cut)
+
+
+def _broken(text: str) -> bool:
+    return text.count("```") % 2 == 1 or _broken_json(text)
 
 
 def _broken_json(text: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from distill.inspect.view import View
+from distill.inspect.workplace import Workplace
 
 MOSTLY, RARELY = 0.9, 0.1
 """A feature of more (or fewer) texts than this makes the others the odd ones."""
@@ -52,7 +53,7 @@ FAULTS: Mapping[str, Callable[[str], bool]] = {
 """What no text should have."""
 
 
-def measure_format(view: View) -> dict[str, Any]:
+def measure_format(view: View, place: Workplace) -> dict[str, Any]:
     """{columns: {NAME: {types, missing}}, features: {...}, faults: {...}}.
 
     A feature is {share, rule, odd: count, rows}: `rule` is "with" or "without" where nearly all
@@ -60,11 +61,13 @@ def measure_format(view: View) -> dict[str, Any]:
     """
     texts = view.outputs if view.outputs is not None and any(view.outputs) else view.inputs
     stripped = [text.strip() for text in texts]
+    has = place.each(_features, stripped)
     features = {
-        name: _feature(view, [bool(test(text)) for text in stripped], stripped)
-        for name, test in FEATURES.items()
+        name: _feature(view, [one[at] for one in has], stripped) for at, name in enumerate(FEATURES)
     }
-    faults = {name: _rows(view, test) for name, test in FAULTS.items()}
+    asked = place.each(_faults, view.inputs)
+    answered = place.each(_faults, view.outputs) if view.outputs else asked
+    faults = {name: _rows(view, asked, answered, at) for at, name in enumerate(FAULTS)}
     return {
         "of": "output" if texts is view.outputs else "input",
         "columns": _columns(view),
@@ -73,9 +76,22 @@ def measure_format(view: View) -> dict[str, Any]:
     }
 
 
-def _rows(view: View, test: Callable[[str], bool]) -> dict[str, Any]:
-    both = zip(view.inputs, view.outputs or view.inputs, strict=True)
-    rows = [view.ids[at] for at, texts in enumerate(both) if any(map(test, texts))]
+def _features(text: str) -> tuple[bool, ...]:
+    return tuple(bool(test(text)) for test in FEATURES.values())
+
+
+def _faults(text: str) -> tuple[bool, ...]:
+    return tuple(test(text) for test in FAULTS.values())
+
+
+def _rows(
+    view: View,
+    asked: Sequence[tuple[bool, ...]],
+    answered: Sequence[tuple[bool, ...]],
+    at: int,
+) -> dict[str, Any]:
+    both = zip(view.ids, asked, answered, strict=True)
+    rows = [id for id, one, other in both if one[at] or other[at]]
     return {"count": len(rows), "rows": rows}
 
 

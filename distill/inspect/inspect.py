@@ -22,6 +22,7 @@ from distill.inspect.sources import SPLITS, Item
 from distill.inspect.texts import label_of
 from distill.inspect.tokens import measure_tokens
 from distill.inspect.view import View
+from distill.inspect.workplace import Workplace
 from distill.measure.agreement import Level
 from distill.measure.diversity import diversity
 from distill.measure.label_noise import label_errors, why_not
@@ -54,6 +55,7 @@ def inspect_rows(
     refusal: Refusal | None = None,
     embed: Embed | None = None,
     listen: Listener = silent,
+    place: Workplace | None = None,
 ) -> dict[str, Any]:
     """The whole report: the shape of CONTRACT section 5, and more beside it.
 
@@ -65,6 +67,7 @@ def inspect_rows(
         refusal: Says why an answer is none.
         embed: Texts -> unit vectors, where there is a model.
         listen: Told of each part.
+        place: Where texts are looked at; absent: in this process.
 
     Raises: UsageError for columns that are not there; PrerequisiteError for missing extras.
     """
@@ -81,7 +84,7 @@ def inspect_rows(
     seen = [items[places[0]] for places in units.values()]
     view = View(seen, columns, layout.missing)
     listen(Progress("inspect", 0, None, note=f"{len(items)} rows, shape {columns.shape}"))
-    measured = _measure(view, options, refusal, embed, listen)
+    measured = _measure(view, options, refusal, embed, listen, place or Workplace())
     gold_view = _view_like(gold, view, layout)
     measured["leakage"] = _leakage(view, gold_view)
     rated = read_ratings(items, layout, columns.raters)
@@ -110,7 +113,12 @@ def inspect_rows(
 
 
 def _measure(
-    view: View, options: Options, refusal: Refusal | None, embed: Embed | None, listen: Listener
+    view: View,
+    options: Options,
+    refusal: Refusal | None,
+    embed: Embed | None,
+    listen: Listener,
+    place: Workplace,
 ) -> dict[str, Any]:
     """All parts that need the dataset alone."""
     done = 0
@@ -129,18 +137,18 @@ def _measure(
     part("languages")
     found["languages"] = measure_languages(view)
     part("duplicates")
-    found["duplicates"] = measure_duplicates(view)
+    found["duplicates"] = measure_duplicates(view, place)
     part("label errors")
     found["label_errors"], found["label_errors_why"] = _label_errors(view, options.seed)
     found["contradictions"] = contradictions(view)
     part("format")
-    found["format"] = measure_format(view)
-    found["faults"] = measure_faults(view, refusal)
+    found["format"] = measure_format(view, place)
+    found["faults"] = measure_faults(view, refusal, place)
     part("diversity")
     found["diversity"] = diversity(view.content_words, seed=options.seed)
     found["diversity"]["embedding_spread"] = spread(view.contents, embed, seed=options.seed)
     part("personal data")
-    found["pii"] = measure_pii(view)
+    found["pii"] = measure_pii(view, place)
     part("tokens")
     found["tokens"] = measure_tokens(view, options.tokenizer) if options.tokenizer else None
     part("leakage and agreement")

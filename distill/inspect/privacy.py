@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill.inspect.view import View
+from distill.inspect.workplace import Workplace
 from distill.measure.pii import KINDS, find_pii, mask
 
 
-def measure_pii(view: View) -> dict[str, Any]:
+def measure_pii(view: View, place: Workplace) -> dict[str, Any]:
     """{"email" | "phone" | "card" | "ip": {count, rows, example}}; examples are masked."""
     texts: Sequence[str] = view.contents
     found: dict[str, dict[str, Any]] = {
         kind: {"count": 0, "rows": [], "example": None} for kind in KINDS
     }
-    for at, text in enumerate(texts):
-        hits = find_pii(text)
+    for at, (text, hits) in enumerate(zip(texts, place.each(find_pii, texts), strict=True)):
         for hit in hits:
             entry = found[hit.kind]
             entry["count"] += 1

@@ -5,7 +5,9 @@ Jaccard similarity t share one of the |x| - ceil(t |x|) + 1 rarest elements of x
 share a rare element are compared. numpy and scipy belong to the extra `evaluate`.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from distill.measure.duplicates import clusters, shingles
@@ -25,7 +27,13 @@ class TooManyPairs(ValueError):
     """So many texts share their rarest elements that comparing them all would take minutes."""
 
 
-def near_clusters(words: Words, texts: Sequence[str], similarity: float) -> list[list[int]]:
+Join = Callable[[Sequence[str], float], Iterable[tuple[int, int]]]
+"""From different texts and a similarity to the places of all pairs that are alike enough."""
+
+
+def near_clusters(
+    words: Words, texts: Sequence[str], similarity: float, join: Join | None = None
+) -> list[list[int]]:
     """Returns the groups of texts linked by chains of near-duplicates, each with two or more.
 
     Similarity is that of `measure.duplicates`: Jaccard of word 3-grams, of characters in texts of
@@ -35,6 +43,7 @@ def near_clusters(words: Words, texts: Sequence[str], similarity: float) -> list
         words: The texts as words.
         texts: The same texts.
         similarity: Above 0.
+        join: Finds the pairs elsewhere; absent: here.
     """
     np = numpy()
     from scipy.sparse import coo_array
@@ -45,13 +54,17 @@ def near_clusters(words: Words, texts: Sequence[str], similarity: float) -> list
     rows = np.asarray(sorted(first.values()), np.int64)
     edges = [np.asarray(linked, np.int64).reshape(-1, 2).T]
     try:
-        runs = _elements(words, rows)
-        for one, other, _ in similar_pairs(runs, runs, len(words), similarity):
-            edges.append(np.stack([one, other]))
+        if join is not None:
+            found = join([texts[at] for at in rows.tolist()], similarity)
+            edges.append(rows[np.asarray(list(found), np.int64).reshape(-1, 2)].T)
+        else:
+            runs = _elements(words, rows)
+            for one, other, _ in similar_pairs(runs, runs, len(words), similarity):
+                edges.append(np.stack([one, other]))
     except TooManyPairs:
         names = {f"{at:09}": texts[at] for at in rows.tolist()}
-        found = clusters(names, similarity)
-        edges.append(np.asarray([(int(a), int(b)) for a, b in found.items()], np.int64).T)
+        linked = [(int(a), int(b)) for a, b in clusters(names, similarity).items()]
+        edges.append(np.asarray(linked, np.int64).T)
     pairs = np.concatenate(edges, axis=1)
     graph = coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])),
                       shape=(len(words), len(words)))  # fmt: skip
@@ -59,6 +72,20 @@ def near_clusters(words: Words, texts: Sequence[str], similarity: float) -> list
     order = np.argsort(component, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
     return [group.tolist() for group in groups if len(group) > 1]
+
+
+def element_sets(texts: Sequence[str]) -> "list[Hashes]":
+    """The elements of each text, ascending: what `near_clusters` compares."""
+    np = numpy()
+    words = Words(texts)
+    elements, owner = _sets(*_elements(words, np.arange(len(texts))), len(texts))
+    starts = np.searchsorted(owner, np.arange(len(texts) + 1))
+    return [elements[start:end] for start, end in pairwise(starts.tolist())]
+
+
+def prefix_length(size: int, similarity: float) -> int:
+    """Of so many elements, how many of the rarest a set shares one of with all that are alike."""
+    return size - math.ceil(similarity * size - 1e-9) + 1 if size else 0
 
 
 def _elements(words: Words, rows: "Ints") -> "tuple[Hashes, Ints]":

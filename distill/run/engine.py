@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
+from distill.inspect.workplace import Workplace
 from distill.recipe.schema import Recipe
 from distill.run.teachers import Teachers
 
@@ -28,6 +29,10 @@ class Engine:
     def elsewhere(self) -> Elsewhere | None:
         """Who judges many rows; None: they are judged here."""
         return None
+
+    def workplace(self) -> Workplace:
+        """Where the texts of an inspected dataset are looked at."""
+        return Workplace()
 
     def asking(self, context: "Context") -> AbstractContextManager[Teachers]:
         """The run's teachers for a stage that asks from many places at once."""

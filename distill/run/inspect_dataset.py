@@ -1,6 +1,7 @@
 """`distill inspect`: reads the files, hands the parts their functions, writes the page."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from distill.progress import Listener, silent
 from distill.recipe.filtering import RefusalFilter
 from distill.recipe.task import GenerateTask
 from distill.rows.atomic import atomic_file
+from distill.run.engine import Engine, engine_of
 
 EXTRA = ("numpy", "scipy", "sklearn", "statsmodels")
 
@@ -47,15 +49,17 @@ def inspect_dataset(request: Request, listen: Listener = silent) -> dict[str, An
     items = read_dataset(request.dataset, request.columns)
     gold = _other(request.gold, request)
     reference = _other(request.reference, request)
-    report = inspect_rows(
-        items,
-        request.options,
-        gold=gold,
-        reference=reference,
-        refusal=_refusal(),
-        embed=_embedder(request.embeddings) if request.embeddings else None,
-        listen=listen,
-    )
+    with closing(_engine(request)) as engine:
+        report = inspect_rows(
+            items,
+            request.options,
+            gold=gold,
+            reference=reference,
+            refusal=_refusal(),
+            embed=_embedder(request.embeddings) if request.embeddings else None,
+            listen=listen,
+            place=engine.workplace(),
+        )
     report = {"dataset": str(request.dataset), **report}
     report["gates"] = check_gates(report, request.under, request.over)
     report["page"] = None
@@ -67,6 +71,15 @@ def inspect_dataset(request: Request, listen: Listener = silent) -> dict[str, An
             file.write(page)
         report["page"] = str(request.out)
     return report
+
+
+def _engine(request: Request) -> Engine:
+    """That of the recipe, where one was named."""
+    if request.recipe is None:
+        return Engine()
+    from distill.recipe.load import load_recipe
+
+    return engine_of(load_recipe(request.recipe, ()))
 
 
 def require_packages() -> None:

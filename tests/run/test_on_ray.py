@@ -10,16 +10,22 @@ import threading
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from distill.filters.chain import build_chain
+from distill.inspect.inspect import Options, inspect_rows
+from distill.inspect.sources import Item
 from distill.measure.duplicates import NearDuplicates
+from distill.measure.set_join import near_clusters
+from distill.measure.words import Words
 from distill.recipe.schema import Recipe
 from distill.rows.row import Row
-from distill.run.on_ray import near
+from distill.run.on_ray import join, near
 from distill.run.on_ray.cluster import Cluster
+from distill.run.on_ray.look import ClusterPlace
 from distill.run.on_ray.near import nearest_kept
 from distill.run.on_ray.sift import Workers
 from teachers.scripted.server import Faults
@@ -150,6 +156,7 @@ def test_the_cap_holds_and_a_resume_asks_the_rest(ray, project, tmp_path, monkey
         assert server.requests == said.json["cost"]["requests"] == 60
 
 
+@pytest.mark.slow
 def test_a_lost_desk_is_told_and_loses_nothing(ray, project, tmp_path, monkeypatch):
     """The actor that asks dies: the run says so, and the same command pays for no answer twice."""
 
@@ -173,6 +180,7 @@ def test_a_lost_desk_is_told_and_loses_nothing(ray, project, tmp_path, monkeypat
         assert 120 <= server.requests <= 120 + 8
 
 
+@pytest.mark.slow
 def test_a_refused_key_stops_the_run(ray, project, tmp_path, monkeypatch):
     """What the desk is refused is what a local run would say."""
     with project.served(Faults(key="open sesame")) as server:
@@ -262,6 +270,49 @@ def test_any_texts_fall_as_in_the_index(similarity, seed):
     ]
     assert len(alike) == len({frozenset(pair[:2]) for pair in alike})
     assert near.choose(signed["set"].to_pylist(), alike) == alone(texts, similarity)
+
+
+@pytest.mark.parametrize("similarity", [0.2, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_any_pairs_are_those_of_the_join(similarity, seed):
+    """Under their rarest elements the same clusters meet, whatever the texts and places are."""
+    rng = random.Random(seed)
+    texts = [*planted(rng, rng.randint(2, 300)), "", "!?", "a", "\u00e9 \u4e2d\u6587"]
+    rng.shuffle(texts)
+    parts = rng.randint(1, 5)
+
+    def pairs(texts, similarity):
+        sets = join.with_elements(pa.table({"start": [0], "texts": [texts]}))
+        often = np.frombuffer(join.counted(sets)["often"][0].as_py(), "<i8")
+        placed = join.under_prefixes(similarity, parts, often, sets)
+        found = [
+            (row["one"], row["other"])
+            for part in range(parts)
+            if len(place := placed.filter(pc.equal(placed["part"], part)))
+            for row in join.alike(similarity, parts, place).to_pylist()
+        ]
+        assert len(found) == len(set(map(frozenset, found)))
+        return found
+
+    words = Words(texts)
+    assert near_clusters(words, texts, similarity, pairs) == near_clusters(words, texts, similarity)
+
+
+@pytest.mark.slow
+def test_an_inspection_on_a_cluster(ray):
+    """Looked at on workers, the report is the one of this process."""
+    rng = random.Random(9)
+    items = [
+        Item(f"{at:05}", "train", {"instruction": text, "output": text[::-1] if at % 9 else "<b>"})
+        for at, text in enumerate([*planted(rng, 1500), "mail me at a@b.com or 192.168.0.17"])
+    ]
+    place = ClusterPlace(Cluster(None, (), "."))
+    place.least_texts = 100
+    assert len(items) >= place.least_rows
+    alone = inspect_rows(items, Options())
+    assert inspect_rows(items, Options(), place=place) == alone
+    assert alone["pii"]["email"]["count"] == 1
+    assert alone["duplicates"]["near"] > 20
 
 
 def test_filters_over_blocks(ray, tmp_path):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from distill.errors import DistillError, Problem, RunError
+from distill.errors import DistillError, PrerequisiteError, Problem, RunError
 from teachers.errors import ConfigError, MissingPackage, TeacherError
 
 _T = TypeVar("_T")
@@ -48,12 +48,19 @@ class Cluster:
     def join(self) -> None:
         """Connects, unless that was done; Ray that this process has started already is taken.
 
-        Raises: RunError where there is no such cluster.
+        Raises: RunError where there is no such cluster, PrerequisiteError without the extra.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", str(KEEP_MS))
-        import ray
-        import ray.data
+        try:
+            import ray
+            import ray.data
+        except ImportError as missing:
+            line = "pip install 'distill-kit[ray]'"
+            problem = Problem(f"package {missing.name} is missing", key="run.engine", fix=line)
+            raise PrerequisiteError(
+                f"run.engine is ray, which needs: {line}", [problem]
+            ) from missing
 
         if not ray.is_initialized():
             more = {"include_dashboard": False} if self._address == "local" else {}

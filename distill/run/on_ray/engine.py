@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
+from distill.inspect.workplace import Workplace
 from distill.recipe.files import folder_of
 from distill.recipe.schema import Recipe
 from distill.run.engine import Engine
 from distill.run.on_ray.cluster import Cluster
 from distill.run.on_ray.desk import Opening, opened
 from distill.run.on_ray.fill import spread_over
+from distill.run.on_ray.look import ClusterPlace
 from distill.run.on_ray.sift import Workers
 from distill.run.teachers import Teachers
 from teachers.credentials import env_names
@@ -41,6 +43,10 @@ class RayEngine(Engine):
     def elsewhere(self) -> Elsewhere | None:
         """Many rows are judged and compared on all nodes."""
         return Workers(self._cluster)
+
+    def workplace(self) -> Workplace:
+        """Texts are looked at and compared on all nodes."""
+        return ClusterPlace(self._cluster)
 
     @contextmanager
     def asking(self, context: "Context") -> Iterator[Teachers]:
