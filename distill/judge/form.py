@@ -33,6 +33,19 @@ class JudgeForm:
         return tuple(labels_of(self.prompt.task) or ())
 
     @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """What a judge that writes JSON may write, for servers that hold it to that; else None."""
+        if getattr(self.prompt.task, "format", "line") != "json":
+            return None
+        values = [value.upper() if self.pairwise else value for value in self.scale]
+        allowed = [int(v) if v.lstrip("-").isdecimal() else v for v in values]
+        return {
+            "type": "object",
+            "properties": {"feedback": {"type": "string"}, "verdict": {"enum": allowed}},
+            "required": ["verdict"],
+        }
+
+    @property
     def hash(self) -> str:
         """SHA-256 of template and scale."""
         return digest([self.prompt.template.text, list(self.scale)])

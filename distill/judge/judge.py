@@ -258,8 +258,16 @@ class Judge:
     async def _read(self, messages: tuple[Message, ...]) -> Grade:
         limited = Ask(messages, choices=self._choices())
         tokens = self.form.max_tokens
-        free = Ask(messages, max_tokens=tokens, top_logprobs=TOP_LOGPROBS, allow_truncated=True)
+        free = Ask(
+            messages,
+            schema=self.form.schema,
+            max_tokens=tokens,
+            top_logprobs=TOP_LOGPROBS,
+            allow_truncated=True,
+        )
         answer, error = await self._ask(limited if self._constrained else free)
+        if answer is None and error == "parse" and not self._constrained:
+            answer, error = await self._ask(limited)  # what it wrote does not fit the schema
         if answer is None:
             return Grade(None, None, None, "", False, "", 1, error=error)
         grade = self._grade(answer, answer.text, tries=1)

@@ -6,7 +6,7 @@ Which signals it can be computed from stands in `loss_pairs`.
 from distill.errors import RecipeError
 from distill.recipe.files import text_of
 from distill.recipe.findings import Findings
-from distill.recipe.prompts import soft_fields
+from distill.recipe.prompts import JUDGES, soft_fields
 from distill.recipe.schema import Recipe
 from distill.recipe.task import ClassifyTask, labels_of
 from distill.recipe.templates import Template
@@ -47,6 +47,11 @@ def check_verdict(recipe: Recipe, findings: Findings) -> None:
 def _last_word(recipe: Recipe, findings: Findings) -> None:
     """Behind the verdict nothing may stand: no other answer was ever continued."""
     task = recipe.task
+    if isinstance(task, JUDGES) and task.format == "json" and task.completion is None:
+        found = (
+            "the loss verdict scores the last thing that is written, which JSON closes behind it"
+        )
+        findings.add("task.format", found, "line", "Leave format out.")
     if task.completion is None:
         return
     try:

@@ -59,6 +59,23 @@ STUDENT_PROMPTS = {
     ),
 }
 
+_LINES = {
+    "judge_absolute": (
+        "on a last line, `VERDICT: ` and one of {{ scale | join(', ') }}.",
+        '{"feedback": "...", "verdict": one of {{ scale | join(\', \') }}}.',
+    ),
+    "judge_pairwise": (
+        "on a last line, `VERDICT: ` and one of A, B, TIE.",
+        '{"feedback": "...", "verdict": "A", "B" or "TIE"}.',
+    ),
+}
+JSON_PROMPTS = {
+    kind: STUDENT_PROMPTS[kind].replace(f"then, {line}", f"then the verdict, as JSON: {form}")
+    .removesuffix("Feedback: ") + "JSON: "
+    for kind, (line, form) in _LINES.items()
+}  # fmt: skip
+"""What a judge that writes JSON is shown; the rest is as for the others."""
+
 LABEL_PROMPT = """\
 Read the text and choose the one label that fits it best.
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from distill.errors import Problem, RecipeError
-from distill.recipe.defaults import STUDENT_PROMPTS
+from distill.recipe.defaults import JSON_PROMPTS, STUDENT_PROMPTS
 from distill.recipe.expand import expand
 from distill.recipe.files import locate, names_a_file, text_of
 from distill.recipe.generation import AskField
@@ -57,7 +57,9 @@ class TaskPrompt:
                     fix="Give task.prompt.",
                 )
                 raise RecipeError(str(problem), [problem])
-            return cls(recipe.task, Template(STUDENT_PROMPTS[kind], f"the {kind} prompt"))
+            json_mode = getattr(recipe.task, "format", None) == "json"
+            text = JSON_PROMPTS[kind] if json_mode else STUDENT_PROMPTS[kind]
+            return cls(recipe.task, Template(text, f"the {kind} prompt"))
         name = str(locate(recipe, ref.strip())) if names_a_file(ref) else "task.prompt"
         return cls(recipe.task, Template(text_of(recipe, ref), name))
 
@@ -105,6 +107,10 @@ class TaskPrompt:
             return answer
         verdict = answer.upper() if isinstance(task, JudgePairwiseTask) else answer
         said = str(fields.get("feedback") or "").strip()
+        if task.format == "json":
+            told = {"feedback": said} if said else {}
+            number = verdict.lstrip("-").isdecimal()
+            return as_json({**told, "verdict": int(verdict) if number else verdict})
         return f"{said}\nVERDICT: {verdict}" if said else f"VERDICT: {verdict}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class PairAugment(Augment):
 
 
 AnyAugment = Augment | PairAugment
+VerdictFormat = Literal["line", "json"]
+"""How a judge writes: the reasons and a last line `VERDICT: ...`, or one JSON object of both."""
 
 
 class JudgeAbsoluteTask(_Task):
@@ -115,6 +117,7 @@ class JudgeAbsoluteTask(_Task):
     scale: Scale | list[str] = Scale(min=1, max=5)
     input: str = "response"
     output: str = "score"
+    format: VerdictFormat = "line"
     augment: Augment | None = None
 
 
@@ -125,6 +128,7 @@ class JudgePairwiseTask(_Task):
     scale: list[str] = Field(default=["a", "b", "tie"])
     input: str = "instruction"
     output: str = "winner"
+    format: VerdictFormat = "line"
     augment: PairAugment | None = None
 
 
