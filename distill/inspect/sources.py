@@ -1,6 +1,6 @@
 """A dataset as rows with ids and splits: one file of any kind, or a folder with a file per split.
 
-An object of arrays holds splits; a file with a column `split` does too.
+An object of arrays holds columns or splits; a file with a column `split` does too.
 """
 
 from collections.abc import Mapping, Sequence

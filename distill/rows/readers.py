@@ -4,6 +4,7 @@ What cannot be read exactly is refused with its line; nothing is guessed, skippe
 """
 
 import json
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ class Numbered(NamedTuple):
     fields: dict[str, Any]
 
 
+_SPLIT = re.compile(
+    r"(?i)(?:^|[\W_])(?:train|training|val|valid|validation|dev|test|testing|eval|gold)(?:[\W\d_]|$)"
+)
 MARKS = (";", "\t", ",", "|")
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet")
 
@@ -31,8 +35,9 @@ def read_records(path: Path | str, *, columns: Sequence[str] | None = None) -> l
 
     Args:
         path: The file; its ending says the format. A .txt holds tab-separated columns, or, where
-            no line has a tab, one text per line in the column `text`. A .json holds an array, or an
-            object of arrays, whose names then stand in each record's `split`.
+            no line has a tab, one text per line in the column `text`. A .json holds an array, an
+            object of columns, or an object of either, whose names then stand in each record's
+            `split`.
         columns: Names for a file without a header, or for arrays of plain values.
 
     Raises: DataError with the line of what is wrong.
@@ -126,17 +131,43 @@ def _json(path: Path, text: str, columns: Sequence[str] | None) -> list[Numbered
     except BadValue as exc:
         fix = "Name a file with one object per line .jsonl" if exc.more else None
         raise data_error(path, exc.line, str(exc), fix=fix) from None
-    if isinstance(value, list):
-        return [Numbered(None, _record(path, None, item, columns)) for item in value]
-    if isinstance(value, dict) and value and all(isinstance(v, list) for v in value.values()):
+    if (rows := _rows(value)) is not None:
+        return [Numbered(None, _record(path, None, item, columns)) for item in rows]
+    splits = {name: _rows(part) for name, part in value.items()} if isinstance(value, dict) else {}
+    if splits and all(rows is not None for rows in splits.values()):
         return [
             Numbered(None, {**_record(path, None, item, columns), "split": name})
-            for name, items in value.items()
-            for item in items
+            for name, items in splits.items()
+            for item in items or ()
         ]
     raise data_error(
-        path, 1, "not rows of data", "an array of objects, or an object whose values are arrays"
+        path,
+        1,
+        "not rows of data",
+        "an array of objects, an object of columns, or an object of splits that are either",
     )
+
+
+def _rows(value: Any) -> Sequence[Any] | None:
+    """The rows of an array, or of an object whose values are columns; None where it is neither."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict) or not value or any(map(_SPLIT.search, value)):
+        return None
+    parts = list(value.values())
+    if all(isinstance(part, dict) for part in parts):  # as pandas writes a table
+        if any(part.keys() != parts[0].keys() for part in parts):
+            return None
+        parts = [list(part.values()) for part in parts]
+    elif not all(isinstance(part, list) for part in parts):
+        return None
+    cells = [cell for part in parts for cell in part]
+    plain = not any(isinstance(cell, dict) for cell in cells) and not all(
+        isinstance(cell, list) for cell in cells
+    )
+    if not plain or len({len(part) for part in parts}) != 1:
+        return None
+    return [dict(zip(value, row, strict=True)) for row in zip(*parts, strict=True)]
 
 
 def _record(

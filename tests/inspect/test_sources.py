@@ -18,6 +18,34 @@ def test_json_of_splits_with_unnamed_columns(tmp_path):
     ]  # fmt: skip
 
 
+COLUMNS = {"text": ["hi", "ho"], "label": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "splits"),
+    [
+        (COLUMNS, ["train", "train"]),
+        ({name: dict(enumerate(cells)) for name, cells in COLUMNS.items()}, ["train", "train"]),
+        ({"train": COLUMNS, "dev": COLUMNS}, ["train", "train", "val", "val"]),
+    ],
+)
+def test_json_of_columns(tmp_path, value, splits):
+    """Columns of one length are rows, as `to_dict` and pandas write them, in splits too."""
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps(value))
+    items = read_dataset(path)
+    assert [item.split for item in items] == splits
+    assert [item.fields["text"] for item in items] == ["hi", "ho"] * (len(splits) // 2)
+    assert [item.fields["label"] for item in items] == ["a", "b"] * (len(splits) // 2)
+
+
+def test_splits_of_plain_texts_are_no_columns(tmp_path):
+    """Arrays of one length that are named after splits stay splits."""
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"train": ["a", "b"], "oos_test": ["c", "d"]}))
+    assert [item.split for item in read_dataset(path)] == ["train", "train", "oos_test", "oos_test"]
+
+
 def test_a_folder_of_splits(tmp_path):
     """Files are named after splits, under several names; one kind of file per split is read."""
     (tmp_path / "train.csv").write_text("text,label\na,x\nb,y\n")
