@@ -33,6 +33,16 @@ def test_extras_follow_from_the_stages(project, workdir):
     assert needed_extras(local, stages_of(local, "filter")) == ["train"]
 
 
+def test_a_cluster_needs_its_extra(project, workdir, monkeypatch):
+    """Exit 3 with the line to type; training alone does not need it."""
+    recipe = load_recipe(project.write_project(workdir, student=True, more="run: {engine: ray}\n"))
+    assert needed_extras(recipe, ["train"]) == ["train"]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(PrerequisiteError) as caught:
+        run_recipe(recipe, until="split")
+    assert caught.value.problems[0].fix == "Type: pip install 'distill-kit[ray]'"
+
+
 def test_4_bit_weights_need_a_package_and_a_gpu(project, workdir, monkeypatch):
     """Exit 3 before anything is asked: first the line to type, then what is missing here."""
     import torch
