@@ -1,5 +1,6 @@
 """What a judge must beat: the commonest verdict, the longer answer, and people themselves."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from distill.judge.labels import majority
 from distill.judge.resample import Resampler
 from distill.judge.rows import JudgeData, JudgeRow, Value
-from distill.measure.intervals import Figure, nothing
+from distill.measure.intervals import Figure, nothing, proportion
 
 ABSOLUTE = "only pairs have a longer answer"
 
@@ -49,6 +50,20 @@ def longer_preference(rows: Sequence[JudgeRow], chosen: Sequence[Value | None]) 
         if winner in ("a", "b") and longer(row) != "tie"
     ]
     return sum(found) / len(found) if found else None
+
+
+MARKUP = re.compile(r"^\s*(?:[-*+]\s|\d+[.)]\s|#{1,6}\s)|\*\*[^*\n]+\*\*|```", re.MULTILINE)
+"""A list item, a heading, bold words or a code fence of Markdown."""
+
+
+def markup_preference(rows: Sequence[JudgeRow], chosen: Sequence[Value | None]) -> Figure:
+    """How often the answer with Markdown is chosen, among decided rows where only one has it."""
+    hits = []
+    for row, winner in zip(rows, chosen, strict=True):
+        first, second = (bool(MARKUP.search(str(answer))) for answer in row.answers)
+        if winner in ("a", "b") and first != second:
+            hits.append(winner == ("a" if first else "b"))
+    return proportion(sum(hits), len(hits)) if hits else nothing("no decided pair differs in it")
 
 
 def human_human(rows: Sequence[JudgeRow], seed: int) -> Figure:

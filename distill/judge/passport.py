@@ -7,7 +7,7 @@ from typing import Any
 from distill.judge.absolute import absolute_figures
 from distill.judge.calibration import calibration
 from distill.judge.cascade import cascade_part
-from distill.judge.lines import longer_preference, reference_lines, slices
+from distill.judge.lines import longer_preference, markup_preference, reference_lines, slices
 from distill.judge.pairwise import Readings, pairwise_figures
 from distill.judge.pass_rate import NOT_SCORES, corrected_pass_rate, unknown_pass_rate
 from distill.judge.resample import Resampler
@@ -90,6 +90,7 @@ def judge_passport(
             "errors": sum(value is None for value in found.values()),
             **measured,
             "verbosity": _verbosity(data, rows, judged),
+            "markup": _markup(data, rows, judged),
             "calibration": _calibration(rows, judged, seed),
             "cascade": _cascade(
                 data, rows, judged, teacher, (cost or {}).get("usd_per_1000"), teacher_cost
@@ -123,6 +124,7 @@ def _nothing(why: str) -> dict[str, Any]:
         "position": _no_position(why),
         "absolute": None,
         "verbosity": None,
+        "markup": None,
         "calibration": None,
         "cascade": None,
         "pass_rate": unknown_pass_rate(why),
@@ -151,6 +153,19 @@ def _verbosity(
     people = longer_preference(read, [row.gold for row in read])
     more = None if judge is None or people is None else judge - people
     return {"judge": judge, "people": people, "difference": more}
+
+
+def _markup(
+    data: JudgeData, rows: Sequence[JudgeRow], judged: Mapping[str, Judged]
+) -> dict[str, Figure] | None:
+    """The judge's leaning to lists and Markdown, and that of people on the same rows."""
+    if data.kind != "pairwise":
+        return None
+    read = [row for row in rows if judged[row.id].resolved is not None]
+    return {
+        "judge": markup_preference(read, [judged[row.id].resolved for row in read]),
+        "people": markup_preference(read, [row.gold for row in read]),
+    }
 
 
 def _calibration(

@@ -5,6 +5,7 @@ the only one. A sound judge moves towards it no more often than away from it; an
 never gain. The swap of places is measured on every pair anyway (consistency, position).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,11 +33,45 @@ def _appended(text: str) -> Callable[[str, str], str]:
     return lambda answer, kind: answer + text
 
 
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SPELLED_OUT = {
+    "n't": " not", "'re": " are", "'ll": " will", "'ve": " have", "'m": " am",
+    "for example": "for instance", "because": "since", "however": "still", "therefore": "so",
+    "such as": "like", "in order to": "to", "need to": "have to", "many": "a lot of",
+}  # fmt: skip
+IRREGULAR = {"can't": "cannot", "won't": "will not", "shan't": "shall not"}
+_WORDING = re.compile(
+    "|".join(
+        rf"(?:\b|(?<=\w)(?=['n])){re.escape(words)}\b" for words in (*IRREGULAR, *SPELLED_OUT)
+    ),
+    re.IGNORECASE,
+)
+
+
+def bulleted(text: str) -> str:
+    """The same sentences as a Markdown list."""
+    parts = [part.strip() for part in SENTENCE_END.split(text.strip()) if part.strip()]
+    return "\n".join(f"- {part}" for part in parts) or text
+
+
+def reworded(text: str) -> str:
+    """The same text in other words, as far as rules go: short forms spelled out, common turns."""
+
+    def other(hit: re.Match[str]) -> str:
+        found = hit[0].lower()
+        said = IRREGULAR.get(found) or SPELLED_OUT[found]
+        return said.capitalize() if hit[0][0].isupper() else said
+
+    return _WORDING.sub(other, text.replace("\u2019", "'"))
+
+
 PROBES: Mapping[str, Callable[[str, str], str]] = {
     "padding": _appended(PADDING),
     "authority": _appended(AUTHORITY),
     "injection": lambda answer, kind: answer + INJECTION[kind],
     "empty": lambda answer, kind: "",
+    "bullets": lambda answer, kind: bulleted(answer),
+    "reworded": lambda answer, kind: reworded(answer),
 }
 """Name -> what becomes of an answer (text, kind of the data)."""
 

@@ -29,6 +29,12 @@ def passport_text(found: Mapping[str, Any]) -> str:
         lines.append(
             f"  takes the longer answer {verbosity['judge']:.3f}, people {verbosity['people']:.3f}"
         )
+    markup = found.get("markup") or {}
+    if markup and markup["judge"]["value"] is not None and markup["people"]["value"] is not None:
+        lines.append(
+            f"  takes the answer with lists or Markdown {markup['judge']['value']:.3f}, people "
+            f"{markup['people']['value']:.3f} (n = {markup['judge']['n']})"
+        )
     lines += _extras(found)
     lines.append("reference lines (a judge below them has learnt nothing):")
     lines += _figures(found["reference_lines"])

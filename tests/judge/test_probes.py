@@ -1,6 +1,15 @@
 """Probes: answers that are changed without being better."""
 
-from distill.judge.probes import INJECTION, PADDING, PROBES, probe_figures, probe_rows
+from distill.judge.lines import markup_preference
+from distill.judge.probes import (
+    INJECTION,
+    PADDING,
+    PROBES,
+    bulleted,
+    probe_figures,
+    probe_rows,
+    reworded,
+)
 from distill.judge.rows import JudgeData, JudgeRow
 from distill.judge.verdicts import Judged, Verdict, by_row
 
@@ -62,3 +71,24 @@ def test_scores_rise_and_fall() -> None:
     assert found["empty"]["lost"].value == 1.0
     assert found["padding"]["gained"].value == 1.0
     assert found["authority"]["gained"].value == found["authority"]["lost"].value == 0.0
+
+
+def test_form_and_wording_change_and_nothing_else():
+    """Bullets hold the same sentences; rewording spells out and leaves the rest."""
+    assert bulleted("One. Two!  Three") == "- One.\n- Two!\n- Three"
+    assert bulleted("") == ""
+    assert reworded("I can't, because they're many.") == "I cannot, since they are a lot of."
+    assert reworded("Germany isn't here.") == "Germany is not here."
+    assert reworded("However, it is so.") == "Still, it is so."
+
+
+def test_leaning_to_markdown_is_held_against_peoples():
+    """Only pairs of which one answer has it, and that somebody decided, count."""
+
+    def row(name, a, b):
+        return JudgeRow(name, "q", (a, b), "a", {}, {}, {})
+
+    rows = [row("1", "- x\n- y", "x"), row("2", "x", "**x**"), row("3", "- x", "# x")]
+    found = markup_preference(rows, ["a", "a", "b"])
+    assert (found.value, found.n) == (0.5, 2)
+    assert markup_preference(rows[2:], ["a"]).value is None
