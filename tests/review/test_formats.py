@@ -206,6 +206,21 @@ def test_empty_lines_above_the_header(desk, fill):
     assert plan.problems[0]["line"] == 4
 
 
+def test_a_title_above_the_header_of_a_workbook(desk, fill):
+    """The header is found below it, and lines are counted from the sheet's first."""
+    at = desk()
+    path = fill["xlsx"](at.write(at.pack(), "xlsx"), lambda row: row.update(decision="skip"))
+    book = openpyxl.load_workbook(path)
+    book["review"].insert_rows(1, 2)
+    book["review"]["A1"] = "Please return by Friday"
+    names = [cell.value for cell in book["review"][3]]
+    book["review"].cell(4, names.index("decision") + 1).value = "maybe"
+    book.save(path)
+    plan = at.plan(path)
+    assert len(plan.rows["applied"]) == 5
+    assert plan.problems[0]["line"] == 4
+
+
 @pytest.mark.parametrize("format", ["label-studio", "argilla"])
 def test_exports_with_one_record_a_line(desk, fill, format):
     """The `datasets` library saves JSON lines: they are read as the array that they come from."""

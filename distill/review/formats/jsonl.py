@@ -33,7 +33,7 @@ def line_of(pack: Pack, row: PackRow, schema_hash: str) -> dict[str, Any]:
     review = {
         **UNDECIDED,
         "reviewer": pack.reviewer or "",
-        "saw_suggestion": pack.kind == "correct",
+        "saw_suggestion": pack.kind != "gold",
     }
     return {
         "v": 1,

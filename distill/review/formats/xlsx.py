@@ -22,6 +22,8 @@ from distill.rows.atomic import atomic_file
 from distill.rows.readers import data_error
 
 REVIEW, HOW, LONG = "review", "instructions", "long_texts"
+ABOVE = 20
+"""Rows in which the header is looked for: people put titles above it."""
 PIECE = 16_000
 """Characters of a long text in one cell: Excel counts in UTF-16, so half of what it holds."""
 MARK = "\u241b"
@@ -116,10 +118,11 @@ def read(path: Path) -> FileRead:
     except Exception as exc:  # each of them raises whatever zip, XML and its own classes raise
         raise data_error(path, None, f"not a readable workbook: {exc}") from exc
     for rows in sheets.values():
-        names = [unescape(_text(cell).strip()) for cell in rows[0]] if rows else []
-        if "row_id" in names and "decision" in names:
-            long = _long(sheets.get(LONG, []))
-            return FileRead("xlsx", list(_rows(rows[1:], names, long)), {})
+        for at, cells in enumerate(rows[:ABOVE]):
+            names = [unescape(_text(cell).strip()) for cell in cells]
+            if "row_id" in names and "decision" in names:
+                long = _long(sheets.get(LONG, []))
+                return FileRead("xlsx", list(_rows(rows[at + 1 :], names, long, at + 2)), {})
     raise data_error(path, None, "no sheet has columns row_id and decision")
 
 
@@ -175,9 +178,12 @@ def _values(cells: Sequence[Any]) -> list[Any]:
 
 
 def _rows(
-    rows: Iterable[Sequence[Any]], names: list[str], long: dict[tuple[str, str], str]
+    rows: Iterable[Sequence[Any]],
+    names: list[str],
+    long: dict[tuple[str, str], str],
+    first: int,
 ) -> Iterator[Incoming]:
-    for line, cells in enumerate(rows, 2):
+    for line, cells in enumerate(rows, first):
         record = {name: _text(cell) for name, cell in zip(names, cells, strict=False) if name}
         if long:
             id = unescape(record.get("row_id", ""))
