@@ -192,10 +192,10 @@ def _announcer(out: Output) -> Callable[[Mapping[str, Any]], None]:
 def agree(context: typer.Context, run: RunArg, output: OutputsOption = None) -> None:
     """Say how far reviewers agree, and how wrong the dataset is."""
     from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review_place import reviewed_place
 
     out: Output = context.obj
-    found = review_work.agree(find_place(run, outputs=_names(output)))
+    found = review_work.agree(reviewed_place(run, outputs=_names(output)))
     lines = []
     for name, shape in found["agreement"].items():
         lines.append(f"{name}: {shape['units_used']} of {shape['units']} rows seen by two or more")
@@ -232,10 +232,10 @@ def adjudicate(
 ) -> None:
     """Show the rows on which reviewers differ, or send them to whoever has the last word."""
     from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review_place import reviewed_place
 
     _refuse("--format", format)
-    place = find_place(run)
+    place = reviewed_place(run)
     found = review_work.conflicts(place)
     result: dict[str, Any] = {"conflicts": len(found), "rows": found}
     lines = [f"{len(found)} rows on which reviewers differ"]
@@ -265,10 +265,10 @@ def _format_of(path: Path) -> str:
 def merge(context: typer.Context, run: RunArg, policy: PolicyOption = "consensus") -> None:
     """Put the reviews into a new version of the dataset."""
     from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review_place import reviewed_place
 
     _refuse("--policy", policy)
-    found = review_work.merge_reviews(find_place(run), policy)  # type: ignore[arg-type]
+    found = review_work.merge_reviews(reviewed_place(run), policy)  # type: ignore[arg-type]
     names = ("accepted", "edited", "rejected", "waiting", "unreviewed")
     counts = ", ".join(f"{found[name]} {name}" for name in names)
     lines = [
@@ -293,10 +293,11 @@ def gold(
 ) -> None:
     """Write a gold set of blind reviews; its rows leave the training set."""
     from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review_place import reviewed_place
 
     _refuse("--policy", policy)
-    made = review_work.gold(find_place(run), to, policy=policy, reviews=reviews, force=force)  # type: ignore[arg-type]
+    place = reviewed_place(run, kind="gold")
+    made = review_work.gold(place, to, policy=policy, reviews=reviews, force=force)  # type: ignore[arg-type]
     text = f"{made['rows']} gold rows in {to}"
     if made["saw_suggestion"]:
         text += f"; {made['saw_suggestion']} of them by reviewers who saw the model's answer"
@@ -313,10 +314,10 @@ def shots(
 ) -> None:
     """Write approved rows as few-shot examples, none of them in or near a gold set."""
     from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review_place import reviewed_place
 
     _refuse("--policy", policy)
-    made = review_work.shots(find_place(run), to, policy=policy, number=number)  # type: ignore[arg-type]
+    made = review_work.shots(reviewed_place(run), to, policy=policy, number=number)  # type: ignore[arg-type]
     out: Output = context.obj
     out.result(made, f"{made['rows']} examples in {to}")
 

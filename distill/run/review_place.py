@@ -6,18 +6,20 @@ same log and policy give the same version, and a second merge does not pile up o
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from distill.errors import Problem, RecipeError, UsageError
-from distill.recipe.bundled_rubrics import bundled_rubrics, rubric_source
+from distill.recipe.bundled_rubrics import bundled_rubrics, rubric_source, told
 from distill.recipe.prompts import TaskPrompt, teacher_prompt
 from distill.recipe.schema import Recipe, Review
 from distill.recipe.task import ClassifyTask, JudgeAbsoluteTask, JudgePairwiseTask, Scale
 from distill.report.card import dataset_card
 from distill.review.doubt import Doubtable
+from distill.review.log import read_log
 from distill.review.merge import Merged, Pair
+from distill.review.pack import Kind, read_packs
 from distill.review.schema import Schema, field_of
 from distill.review.source import FileSource, Source, file_source
 from distill.rows.atomic import atomic_file
@@ -74,13 +76,36 @@ def find_place(
     return run_place(find_run(ref), outputs=outputs, rubric=text, seed=seed)
 
 
+def reviewed_place(ref: str, *, outputs: Sequence[str] = (), kind: Kind = "correct") -> Place:
+    """The place that RUN names, with the fields, labels and rubric that its reviewers were given.
+
+    Args:
+        ref: RUN.
+        outputs: Fields to look at in place of those.
+        kind: Of the packs whose questions count first.
+
+    Raises: as `find_place`.
+    """
+    place = find_place(ref, outputs=outputs)
+    packs = read_packs(place.source.folder)
+    log = [r for r in read_log(place.source.folder) if r.pack_id in packs and not r.final]
+    if outputs or not log:
+        return place
+    last = next((review for review in reversed(log) if review.kind == kind), log[-1])
+    schema = packs[last.pack_id].schema
+    if schema.hash != place.source.schema.hash:
+        columns = {name for fields in place.source.rows.values() for name in fields}
+        place = find_place(ref, outputs=[f.name for f in schema.fields if f.name in columns])
+    return replace(place, source=replace(place.source, schema=schema))
+
+
 def text_of_file(path: str) -> str:
-    """The text of a bundled rubric, or of a file, that an option names.
+    """The text of a bundled rubric, or of a file, that an option names, as people read it.
 
     Raises: UsageError when it cannot be read.
     """
     try:
-        return bundled_rubrics().get(path, Path(path)).read_text("utf-8")
+        return _for_people(bundled_rubrics().get(path, Path(path)).read_text("utf-8"), path)
     except (OSError, UnicodeDecodeError) as exc:
         problem = Problem(f"cannot be read: {exc}", file=path)
         raise UsageError(str(problem), [problem]) from exc
@@ -182,10 +207,18 @@ def _rubrics(recipe: Recipe) -> str:
         rubric = getattr(spec, "rubric", None)
         if isinstance(rubric, str):
             try:
-                found.append(rubric_source(recipe, rubric))
+                found.append(_for_people(rubric_source(recipe, rubric), rubric))
             except RecipeError:
                 continue  # the file went away after the run; the reviewers do without it
     return "\n\n".join(dict.fromkeys(found))
+
+
+def _for_people(source: str, name: str) -> str:
+    """A rubric without the lines for programs, where it is one; any other text as it is."""
+    try:
+        return told(source, name)
+    except RecipeError:
+        return source
 
 
 def _thresholds(recipe: Recipe) -> dict[str, float]:

@@ -139,6 +139,37 @@ def test_conflicts_are_adjudicated_by_file(workdir, project):
     assert merged["diff"]["provenance"]["adjudicated"] == 2
 
 
+def test_what_was_asked_is_what_counts(workdir, project):
+    """Fields, labels and rubric of the export hold for all that follows, without being repeated."""
+    command = project.command
+    rows = [
+        {"id": str(at), "text": f"ticket {'abcdef'[at]}", "note": f"n{at}", "label": "ab"[at % 2]}
+        for at in range(6)
+    ]
+    (workdir / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ["--output", "note", "--rubric", "helpfulness", "--reviewer", "ann,bob"]
+    command("review", "export", "d.jsonl", "--to", "r.csv", "--overlap", "2", *asked)
+    told = (workdir / "r.ann.instructions.md").read_text("utf-8")
+    assert "# Helpfulness" in told
+    assert "scale:" not in told
+    better = {"decision": "edit", "new_note": "better"}
+    decide(workdir / "r.ann.csv", [better, better])
+    decide(workdir / "r.bob.csv", [better, {"decision": "edit", "new_note": "best"}])
+    for name in ("ann", "bob"):
+        assert command("review", "import", "d.jsonl", f"r.{name}.csv").code == 0
+    assert set(command("review", "agree", "d.jsonl", "--json").json["agreement"]) == {
+        "decision", "note"
+    }  # fmt: skip
+    command("review", "adjudicate", "d.jsonl", "--to", "q.jsonl")
+    queued = json.loads((workdir / "q.jsonl").read_text())
+    assert list(queued["suggestion"]) == ["note"]
+    merged = command("review", "merge", "d.jsonl", "--json").json
+    assert (merged["edited"], merged["waiting"], merged["preferences"]) == (1, 1, 1)
+    command("review", "gold", "d.jsonl", "--to", "g.jsonl", "--force")
+    gold = [json.loads(line) for line in (workdir / "g.jsonl").open()]
+    assert [(row["note"], row["label"]) for row in gold] == [("better", "a")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
