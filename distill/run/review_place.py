@@ -266,7 +266,13 @@ def _write_run_version(
     card = dataset_card(facts)
     parent = _newest(run.dataset)
     write_dataset(run.dataset, splits, rejected, card)
-    return Version(_newest(run.dataset) or 1, parent, run.dataset)
+    return _version(run.dataset, parent, None)
+
+
+def _version(folder: Path, before: int | None, made: int | None) -> Version:
+    """The version that lies there now; one that was written again has the parent that it had."""
+    number = _newest(folder) or 1
+    return Version(number, before if number != before else number - 1 or made, folder)
 
 
 def _newest(folder: Path) -> int | None:
@@ -325,7 +331,7 @@ def _write_file_version(found: FileSource, merged: Merged) -> Version:
     for name, content in (("rejected.jsonl", _jsonl(gone)), ("train.jsonl", text)):
         with atomic_file(folder / name) as file:
             file.write(content)
-    return Version(_newest(folder) or 1, parent, folder)
+    return _version(folder, parent, 0)
 
 
 def _jsonl(records: Sequence[Mapping[str, Any]]) -> str:

@@ -113,6 +113,8 @@ def test_a_dataset_file_without_a_run(workdir, project):
     assert said.json["rows"]["applied"] == ["0", "2"]
     merged = command("review", "merge", "d.jsonl", "--policy", "majority", "--json").json
     assert (merged["rejected"], merged["unreviewed"]) == (1, 4)
+    again = command("review", "merge", "d.jsonl", "--policy", "majority", "--json").json
+    assert (again["version"], again["parent"]) == (merged["version"], merged["parent"]) == (1, 0)
     new = [json.loads(x) for x in (workdir / "d.jsonl.review/dataset/train.jsonl").open()]
     assert new == [row for row in rows if row["id"] != "2"]
     queue = command("review", "adjudicate", "d.jsonl", "--json").json
