@@ -11,8 +11,8 @@ help:    ## list the targets
 demo: .venv/ready ## the main job on the embedded default: distil a tiny ticket classifier
 	.venv/bin/distill run quickstart --yes
 
-test: .venv/ready ## the test suite without the real inputs
-	$(TEST) --ignore=tests/real -m "not slow"
+test: .venv/ready ## the test suite without the real inputs (SLOW=1 for the long ones too)
+	$(TEST) --ignore=tests/real $(if $(SLOW),,-m "not slow")
 
 real: .venv/ready ## the checks on real models and datasets (SLOW=1 for the long ones)
 	$(TEST) tests/real $(if $(SLOW),,-m "not slow")

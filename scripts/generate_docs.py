@@ -42,7 +42,9 @@ def texts() -> dict[str, str]:
         "recipes/schema.json": schema_text(),
         "recipes/report.schema.json": report,
         "recipes/README.md": RECIPES.sub(lambda _: recipes_table(), recipes),
-        "README.md": TABLE.sub(lambda _: table(_shapes()) + "\n", readme),
+        "README.md": RECIPES.sub(
+            lambda _: short_table(), TABLE.sub(lambda _: table(_shapes()) + "\n", readme)
+        ),
         "docs/commands.md": HEAD + _commands(),
         "docs/recipe.md": recipe_reference(),
     }
@@ -67,6 +69,12 @@ def recipes_table() -> str:
         cells = (name, one.what, one.hardware, one.takes, one.source, one.deviation, one.last_run)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
+
+
+def short_table() -> str:
+    """Each bundled recipe in a line: what it shows, on what."""
+    rows = [f"| {one.name} | {one.what} | {one.hardware} |" for one in bundled_recipes()]
+    return "\n".join(("| recipe | what it shows | hardware |", "|---|---|---|", *rows)) + "\n"
 
 
 def _shapes() -> dict[str, Shape]:
