@@ -7,6 +7,7 @@ from typing import Any
 from distill.judge.absolute import absolute_figures
 from distill.judge.calibration import calibration
 from distill.judge.cascade import cascade_part
+from distill.judge.families import family_preferences
 from distill.judge.lines import longer_preference, markup_preference, reference_lines, slices
 from distill.judge.pairwise import Readings, pairwise_figures
 from distill.judge.pass_rate import NOT_SCORES, corrected_pass_rate, unknown_pass_rate
@@ -91,6 +92,7 @@ def judge_passport(
             **measured,
             "verbosity": _verbosity(data, rows, judged),
             "markup": _markup(data, rows, judged),
+            "families": _families(data, rows, judged),
             "calibration": _calibration(rows, judged, seed),
             "cascade": _cascade(
                 data, rows, judged, teacher, (cost or {}).get("usd_per_1000"), teacher_cost
@@ -125,6 +127,7 @@ def _nothing(why: str) -> dict[str, Any]:
         "absolute": None,
         "verbosity": None,
         "markup": None,
+        "families": None,
         "calibration": None,
         "cascade": None,
         "pass_rate": unknown_pass_rate(why),
@@ -166,6 +169,15 @@ def _markup(
         "judge": markup_preference(read, [judged[row.id].resolved for row in read]),
         "people": markup_preference(read, [row.gold for row in read]),
     }
+
+
+def _families(
+    data: JudgeData, rows: Sequence[JudgeRow], judged: Mapping[str, Judged]
+) -> list[dict[str, Any]] | None:
+    """The judge's leaning to families of models, beside that of people."""
+    if data.kind != "pairwise":
+        return None
+    return family_preferences(rows, [judged[row.id].resolved for row in rows])
 
 
 def _calibration(

@@ -7,6 +7,8 @@ HEADLINES = (
     "accuracy", "accuracy_failures_wrong", "parsed", "order_ab", "order_ba", "both_right",
     "consistency", "macro_f1", "kappa",
 )  # fmt: skip
+FAMILIES = 3
+"""Families of models that are shown, largest gap to people first."""
 
 
 def passport_text(found: Mapping[str, Any]) -> str:
@@ -34,6 +36,11 @@ def passport_text(found: Mapping[str, Any]) -> str:
         lines.append(
             f"  takes the answer with lists or Markdown {markup['judge']['value']:.3f}, people "
             f"{markup['people']['value']:.3f} (n = {markup['judge']['n']})"
+        )
+    for line in (found.get("families") or [])[:FAMILIES]:
+        lines.append(
+            f"  takes the answer of {line['family']} models {line['judge']['value']:.3f}, people "
+            f"{line['people']['value']:.3f} (n = {line['n']})"
         )
     lines += _extras(found)
     lines.append("reference lines (a judge below them has learnt nothing):")
