@@ -140,6 +140,7 @@ def test_rows_are_those_of_the_local_engine(ray, project, tmp_path, monkeypatch)
     assert len(made["ray"][0]["train.jsonl"]) > 1000
 
 
+@pytest.mark.slow
 def test_the_cap_holds_and_a_resume_asks_the_rest(ray, project, tmp_path, monkeypatch):
     """Workers on all sides spend from one budget; raising it pays for what is missing alone."""
     with project.served(Faults(key="open sesame")) as server:
