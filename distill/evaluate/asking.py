@@ -1,6 +1,7 @@
 """Asks a system about rows in the way of their task: one place for evaluating and predicting."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from distill.evaluate.answers import Answered, answer_rows
@@ -46,3 +47,27 @@ async def ask_task(
         in_flight=in_flight,
         pattern=pattern,
     )
+
+
+async def answer_each(
+    one: Callable[[Mapping[str, Any]], Awaitable[Answered]],
+    records: Sequence[Mapping[str, Any]],
+    in_flight: int,
+) -> list[Answered]:
+    """What `one` answers on each row, in order, so many rows at a time.
+
+    Raises: what `one` raises, after the other rows were given up.
+    """
+    gate = asyncio.Semaphore(in_flight)
+
+    async def gated(record: Mapping[str, Any]) -> Answered:
+        async with gate:
+            return await one(record)
+
+    tasks = [asyncio.create_task(gated(record)) for record in records]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

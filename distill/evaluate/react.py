@@ -1,11 +1,11 @@
 """ReAct as a baseline (Yao et al. 2022, arXiv:2210.03629): thoughts, actions, what came back."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from distill.evaluate.answers import Answered
+from distill.evaluate.asking import answer_each
 from distill.recipe.prompts import TaskPrompt
 from distill.recipe.strategies.react import step_text
 from distill.recipe.task import ClassifyTask, ExtractTask
@@ -45,19 +45,11 @@ async def react_rows(
 
     Raises: AuthError and BudgetReached, which concern all rows.
     """
-    gate = asyncio.Semaphore(in_flight)
 
     async def one(record: Mapping[str, Any]) -> Answered:
-        async with gate:
-            return await _row(teacher, prompt, record, act, tools, steps, max_tokens)
+        return await _row(teacher, prompt, record, act, tools, steps, max_tokens)
 
-    tasks = [asyncio.create_task(one(record)) for record in records]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return await answer_each(one, records, in_flight)
 
 
 async def _row(

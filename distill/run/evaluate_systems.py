@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from distill.evaluate.asking import ask_task
 from distill.evaluate.judging import (
@@ -13,7 +12,6 @@ from distill.evaluate.judging import (
 from distill.evaluate.metrics import Price, majority_answers
 from distill.evaluate.stage import SystemResult
 from distill.progress import Listener, Progress
-from distill.recipe.files import text_of
 from distill.recipe.generation import AskField
 from distill.recipe.given import objective_of
 from distill.recipe.prompts import JUDGES, TaskPrompt, student_prompt, teacher_prompt
@@ -24,10 +22,10 @@ from distill.recipe.task import (
     JudgeAbsoluteTask,
     JudgePairwiseTask,
 )
-from distill.recipe.templates import Template
 from distill.rows.dataset import read_dataset
 from distill.run.against import against_names, against_results
 from distill.run.answering import answer_tokens, measured_teacher
+from distill.run.as_generated import shown_to_teacher
 from distill.run.context import Context
 from distill.run.evaluate_sets import MeasuredSet
 from distill.run.filled_answers import can_fill, filled_answers, filled_by
@@ -40,7 +38,6 @@ from distill.run.reuse import with_reuse
 from distill.run.students import ask_student, read_texts, read_tokens
 from teachers.config import LocalTeacher
 from teachers.prices import price_of
-from teachers.protocol import Message, user
 
 
 @dataclass(slots=True)
@@ -161,7 +158,7 @@ def teacher_result(context: Context, part: MeasuredSet, asking: Asking) -> Syste
     else:
         answering = ask_task(
             context.teachers[name],
-            shown_to_teacher(recipe, part, spec),
+            shown_to_teacher(recipe, spec, part.records),
             part.records,
             max_tokens=_limit(recipe, name, spec),
             in_flight=in_flight,
@@ -182,27 +179,6 @@ def _limit(recipe: Recipe, name: str, spec: AskField | None) -> int | None:
     """Most tokens of a teacher's answer; None: its own limit."""
     given = spec.max_tokens if spec else None
     return given or (recipe.teachers[name].max_tokens if isinstance(recipe.task, JUDGES) else None)
-
-
-@dataclass(frozen=True, slots=True)
-class AsGenerated(TaskPrompt):
-    """The prompt by which the dataset was made, rendered as it was there."""
-
-    def ask_messages(self, fields: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The one turn that shows a row to its teacher."""
-        return user(self.template.render({"row": fields, **fields}))
-
-
-def shown_to_teacher(recipe: Recipe, part: MeasuredSet, spec: AskField | None) -> TaskPrompt:
-    """The generation's own prompt where the held-out rows have its fields, else the student's."""
-    plain = TaskPrompt.from_recipe(recipe)
-    if spec is None:
-        return plain
-    template = Template(text_of(recipe, spec.prompt), spec.prompt)
-    needed = template.names - {"row"}
-    if not all(needed <= row.keys() for row in part.records):
-        return plain
-    return AsGenerated(recipe.task, template)
 
 
 def signal_source(context: Context) -> str | None:

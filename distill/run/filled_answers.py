@@ -4,12 +4,12 @@ Asked exactly as for the dataset: the recipe's own fields are filled for each he
 what the student is shown of it.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from distill.evaluate.answers import Answered
+from distill.evaluate.asking import answer_each
 from distill.generate.fill import Filler
 from distill.generate.propose import Proposal
 from distill.generate.sources import Sources
@@ -19,6 +19,7 @@ from distill.recipe.generation import AskField, RenderField, SampleField
 from distill.recipe.prompts import JUDGES, TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.rows.row import canonical_json
+from distill.run.as_generated import with_companions
 from teachers.protocol import Answer, Ask, Teacher
 
 _given: ContextVar[list[Answer]] = ContextVar("_given")
@@ -59,34 +60,26 @@ async def filled_answers(
     asked = {name for step in steps if (name := getattr(step.spec, "ask", None)) is not None}
     counted: dict[str, Teacher] = {name: _Counted(teachers[name]) for name in sorted(asked)}
     filler = Filler(recipe, steps, Sources(recipe), counted)
-    gate = asyncio.Semaphore(in_flight)
 
-    async def one(at: int, record: Mapping[str, Any]) -> Answered:
-        async with gate:
-            given: list[Answer] = []
-            _given.set(given)
-            base = {name: record[name] for name in columns if name in record}
-            filled = await filler.fill(Proposal(f"held-out {at}", base, {}, {}))
-            value = filled.row.fields.get(recipe.task.output)
-            text = value if isinstance(value, str) else canonical_json(value)
-            costs = [answer.cost_usd for answer in given]
-            return Answered(
-                text if filled.row.status == "accepted" else None,
-                input_tokens=sum(answer.usage.input_tokens for answer in given),
-                output_tokens=sum(answer.usage.output_tokens for answer in given),
-                cost_usd=None if None in costs else sum(cost for cost in costs if cost),
-                failed=None if filled.row.status == "accepted" else filled.row.reason,
-                stored=any(answer.stored for answer in given),
-                wrote=given[-1].text if given else None,
-            )
+    async def one(record: Mapping[str, Any]) -> Answered:
+        given: list[Answer] = []
+        _given.set(given)
+        base = {name: record[name] for name in columns}
+        filled = await filler.fill(Proposal("held out", base, {}, {}))
+        value = filled.row.fields.get(recipe.task.output)
+        made = filled.row.status == "accepted"
+        costs = [answer.cost_usd for answer in given]
+        return Answered(
+            (value if isinstance(value, str) else canonical_json(value)) if made else None,
+            input_tokens=sum(answer.usage.input_tokens for answer in given),
+            output_tokens=sum(answer.usage.output_tokens for answer in given),
+            cost_usd=None if None in costs else sum(cost for cost in costs if cost),
+            failed=None if made else filled.row.reason,
+            stored=any(answer.stored for answer in given),
+            wrote=given[-1].text if given else None,
+        )
 
-    tasks = [asyncio.create_task(one(at, record)) for at, record in enumerate(records)]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return await answer_each(one, records, in_flight)
 
 
 class _Counted:
@@ -109,7 +102,7 @@ def _columns(recipe: Recipe, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is known of every row: what the student is shown of it, and what no field makes."""
     shown = TaskPrompt.from_recipe(recipe).needs
     fields = expand(recipe).generate
-    made = {*(fields.fields if fields else ()), recipe.task.output} - shown
+    made = with_companions([*(fields.fields if fields else ()), recipe.task.output]) - shown
     common = set.intersection(*(set(record) for record in records)) if records else set()
     return sorted(common - made)
 

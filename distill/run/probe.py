@@ -6,20 +6,18 @@ from typing import Any
 from distill.evaluate.answers import answer_rows
 from distill.evaluate.scores import row_scores
 from distill.measure.intervals import Figure, proportion
-from distill.recipe.files import text_of
 from distill.recipe.generation import AskField
-from distill.recipe.prompts import TaskPrompt, teacher_prompt
+from distill.recipe.prompts import teacher_prompt
 from distill.recipe.schema import Recipe
 from distill.recipe.strategies.parts import answer
 from distill.recipe.task import GenerateTask, GroundedTask, JudgePairwiseTask, labels_of
-from distill.recipe.templates import Template
 from distill.rows.row import digest
+from distill.run.as_generated import shown_to_teacher
 from distill.run.context import Context, Outcome
 from distill.run.filled_answers import can_fill, filled_answers, filled_by
 from distill.run.keys import asked_teachers
 from distill.run.rows_steps import generate_step, gold_records, limit_error
 from teachers.errors import BudgetReached
-from teachers.protocol import Message, user
 
 
 def probed_generate_step(context: Context) -> Outcome:
@@ -49,9 +47,10 @@ def probe(context: Context) -> dict[str, Any]:
         online = {one: context.teachers.online(one) for one in asked_teachers(recipe)}
         asking = filled_answers(recipe, online, rows, in_flight)
     else:
+        prompt = shown_to_teacher(recipe, spec, rows)
         asking = answer_rows(
             context.teachers.online(name),
-            _prompts(recipe, spec, rows),
+            [prompt.ask_messages(row) for row in rows],
             choices=_choices(recipe, spec),
             schema=spec.schema_,
             max_tokens=spec.max_tokens,
@@ -112,17 +111,6 @@ def asked_of(recipe: Recipe) -> tuple[str, AskField]:
     asks = [spec.ask for spec in generate.fields.values() if isinstance(spec, AskField)]
     name = generate.ask or (asks[-1] if asks else next(iter(recipe.teachers)))
     return name, answer(recipe, name)
-
-
-def _prompts(
-    recipe: Recipe, spec: AskField, rows: Sequence[Mapping[str, Any]]
-) -> list[tuple[Message, ...]]:
-    template = Template(text_of(recipe, spec.prompt), "the probe's prompt")
-    needed = template.names - {"row"}
-    if all(needed <= row.keys() for row in rows):
-        return [user(template.render({"row": row, **row})) for row in rows]
-    prompt = TaskPrompt.from_recipe(recipe)
-    return [prompt.ask_messages(row) for row in rows]
 
 
 def _choices(recipe: Recipe, spec: AskField) -> list[str] | None:
