@@ -10,10 +10,9 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from distill.measure.duplicates import BLOCK
 from distill.measure.set_join import MOST_WORK, TooManyPairs, element_sets, prefix_length
 from distill.run.on_ray.cluster import Cluster, lost
-from distill.run.on_ray.near import PART
+from distill.run.on_ray.near import WHOLE, in_blocks, places
 
 COUNTS = 1 << 18
 MARGIN = 1e-9
@@ -27,26 +26,16 @@ def join(cluster: Cluster, texts: Sequence[str], similarity: float) -> list[tupl
     """
     cluster.join()
     import numpy as np
-    import ray.data
     from ray.exceptions import RayError
 
-    parts = max(2 * cluster.cpus, len(texts) // PART)
-    blocks = [
-        {"start": start, "texts": list(texts[start : start + BLOCK])}
-        for start in range(0, len(texts), BLOCK)
-    ]
-    whole: dict[str, Any] = {"batch_format": "pyarrow", "batch_size": None}
+    parts = places(cluster, texts)
     try:
-        sets = (
-            ray.data.from_items(blocks, override_num_blocks=len(blocks))
-            .map_batches(with_elements, **whole)
-            .materialize()
-        )
+        sets = in_blocks(texts).map_batches(with_elements, **WHOLE).materialize()
         often = np.zeros(COUNTS, np.int64)
-        for row in sets.map_batches(counted, **whole).iter_rows():
+        for row in sets.map_batches(counted, **WHOLE).iter_rows():
             often += np.frombuffer(row["often"], "<i8")
         found = (
-            sets.map_batches(partial(under_prefixes, similarity, parts, often), **whole)
+            sets.map_batches(partial(under_prefixes, similarity, parts, often), **WHOLE)
             .groupby("part", num_partitions=parts)
             .map_groups(partial(alike, similarity, parts), batch_format="pyarrow")
         )
@@ -85,7 +74,7 @@ def under_prefixes(similarity: float, parts: int, often: Any, table: Any) -> Any
     import numpy as np
     import pyarrow as pa
 
-    places: list[int] = []
+    where: list[int] = []
     rows: list[int] = []
     prefixes: list[bytes] = []
     for at, content in enumerate(table["elements"].to_pylist()):
@@ -93,12 +82,12 @@ def under_prefixes(similarity: float, parts: int, often: Any, table: Any) -> Any
         rarity = often[(own % np.uint64(COUNTS)).astype(np.int64)]
         prefix = own[np.lexsort((own, rarity))[: prefix_length(len(own), similarity)]]
         for place in np.unique(prefix % np.uint64(parts)).tolist():
-            places.append(place)
+            where.append(place)
             rows.append(at)
             prefixes.append(prefix.tobytes())
     chosen = table.take(pa.array(rows, pa.int64()))
     chosen = chosen.append_column("prefix", pa.array(prefixes, pa.binary()))
-    return chosen.append_column("part", pa.array(places, pa.int64()))
+    return chosen.append_column("part", pa.array(where, pa.int64()))
 
 
 def alike(similarity: float, parts: int, place: Any) -> Any:

@@ -16,7 +16,9 @@ from distill.measure.duplicates import BLOCK, jaccard, signatures
 from distill.run.on_ray.cluster import Cluster, lost
 
 PART = 100_000
-"""Signed texts that meet in one place, about: bounds what a worker holds."""
+"""Texts that meet in one place, about: bounds what a worker holds."""
+WHOLE: dict[str, Any] = {"batch_format": "pyarrow", "batch_size": None}
+"""How `map_batches` gives a block as it is."""
 
 
 def nearest_kept(cluster: Cluster, texts: Sequence[str], similarity: float) -> list[float | None]:
@@ -25,28 +27,19 @@ def nearest_kept(cluster: Cluster, texts: Sequence[str], similarity: float) -> l
     Raises: RunError when Ray cannot do it.
     """
     cluster.join()
-    import ray.data
     from ray.exceptions import RayError
 
-    parts = max(2 * cluster.cpus, len(texts) // PART)
-    blocks = [
-        {"start": start, "texts": list(texts[start : start + BLOCK])}
-        for start in range(0, len(texts), BLOCK)
-    ]
-    whole: dict[str, Any] = {"batch_format": "pyarrow", "batch_size": None}
+    parts = places(cluster, texts)
     try:
-        texts_signed = (
-            ray.data.from_items(blocks, override_num_blocks=len(blocks))
-            .map_batches(partial(signed, similarity), **whole)
-            .materialize()
-        )
+        texts_signed = in_blocks(texts).map_batches(partial(signed, similarity), **WHOLE)
+        texts_signed = texts_signed.materialize()
         same: dict[int, bytes] = {}
         for batch in texts_signed.select_columns(["at", "set"]).iter_batches(
             batch_format="pyarrow"
         ):
             same.update(zip(batch["at"].to_pylist(), batch["set"].to_pylist(), strict=True))
         found = (
-            texts_signed.map_batches(partial(in_buckets, parts), **whole)
+            texts_signed.map_batches(partial(in_buckets, parts), **WHOLE)
             .groupby("part", num_partitions=parts)
             .map_groups(partial(pairs, similarity, parts), batch_format="pyarrow")
         )
@@ -54,6 +47,22 @@ def nearest_kept(cluster: Cluster, texts: Sequence[str], similarity: float) -> l
     except RayError as error:
         raise lost("Ray could not compare the texts", error) from error
     return choose([same[at] for at in range(len(texts))], alike)
+
+
+def places(cluster: Cluster, texts: Sequence[str]) -> int:
+    """In how many places texts meet."""
+    return max(2 * cluster.cpus, len(texts) // PART)
+
+
+def in_blocks(texts: Sequence[str]) -> Any:
+    """A dataset of Ray's: the texts in blocks, each with the place of its first."""
+    import ray.data
+
+    blocks = [
+        {"start": start, "texts": list(texts[start : start + BLOCK])}
+        for start in range(0, len(texts), BLOCK)
+    ]
+    return ray.data.from_items(blocks, override_num_blocks=len(blocks))
 
 
 def choose(
@@ -101,12 +110,12 @@ def in_buckets(parts: int, table: Any) -> Any:
     """The signed texts, each once for every place where some of its buckets are looked through."""
     import numpy as np
 
-    places = np.sort(_matrix(table["buckets"]) % np.uint64(parts), axis=1)
-    first = np.ones(places.shape, bool)
-    first[:, 1:] = places[:, 1:] != places[:, :-1]
+    where = np.sort(_matrix(table["buckets"]) % np.uint64(parts), axis=1)
+    first = np.ones(where.shape, bool)
+    first[:, 1:] = where[:, 1:] != where[:, :-1]
     rows, _ = np.nonzero(first)
     placed = table.select(["set", "hashes", "buckets"]).take(rows)
-    return placed.append_column("part", [places[first].astype(np.int64)])
+    return placed.append_column("part", [where[first].astype(np.int64)])
 
 
 def pairs(similarity: float, parts: int, place: Any) -> Any:
