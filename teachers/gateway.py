@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from teachers import effective
@@ -32,40 +32,12 @@ from teachers.protocol import Answer, Ask, Teacher
 from teachers.retry import REASKS, TRIES, Patience
 from teachers.served import ServedModel
 from teachers.store import Record, Store
+from teachers.trip import Flight, Trip
 
 if TYPE_CHECKING:
     from teachers.batch import BatchDesk
 
 GRACE_S = 5.0
-
-
-@dataclass(slots=True)
-class _Flight:
-    """One ask on its way, and how many wait for it."""
-
-    task: "asyncio.Task[Answer] | None" = None
-    waiting: int = 0
-    sent: bool = False
-
-
-@dataclass(slots=True)
-class _Trip:
-    """One attempt at an answer."""
-
-    key: str
-    is_batch: bool = False
-    call: Reservation | None = None
-    sent_at: float = 0.0
-    """0 before it was sent."""
-    answer: Answer | None = None
-    kept: Answer | None = None
-    """What the store holds after it, where that may be served."""
-
-    @property
-    def arrived(self) -> Answer:
-        """What came back."""
-        assert self.answer is not None
-        return self.answer
 
 
 class Gateway:
@@ -102,7 +74,7 @@ class Gateway:
                 "(0 for a server of your own)"
             )
         self._keys = Keys(self._config)
-        self._flights: dict[tuple[str, bool], _Flight] = {}
+        self._flights: dict[tuple[str, bool], Flight] = {}
         self._own = Limits(config.concurrency)
         self._limits = limits or Limits(config.concurrency, config.rpm, config.tpm)
         self._limits.allow(config.concurrency)
@@ -202,12 +174,12 @@ class Gateway:
             await self._budget.stored(key=key, teacher=self._name, usage=answer.usage)
         return replace(answer, stored=True, cost_usd=0.0)
 
-    def _board(self, ask: Ask, first: str, known: Known) -> tuple[_Flight, bool]:
+    def _board(self, ask: Ask, first: str, known: Known) -> tuple[Flight, bool]:
         """The flight that answers this ask, and whether somebody else had started it."""
         key = (first, ask.allow_truncated)
         if (found := self._flights.get(key)) is not None:
             return found, True
-        flight = self._flights[key] = _Flight()
+        flight = self._flights[key] = Flight()
         flight.task = asyncio.create_task(self._answer(ask, first, known, flight))
 
         def landed(task: "asyncio.Task[Answer]") -> None:
@@ -218,7 +190,7 @@ class Gateway:
         flight.task.add_done_callback(landed)
         return flight, False
 
-    async def _answer(self, ask: Ask, first: str, known: Known, flight: _Flight) -> Answer:
+    async def _answer(self, ask: Ask, first: str, known: Known, flight: Flight) -> Answer:
         """A usable answer, after corrective re-asks where the first could not be used."""
         last, attempts = known.last, self._attempts()
         for attempt in range(known.attempt, attempts):
@@ -234,11 +206,11 @@ class Gateway:
                 last = Record(exc.answer, exc.kind, str(exc))
         raise AssertionError("an ask has at least one attempt")
 
-    async def _fetch(self, ask: Ask, key: str, flight: _Flight) -> Answer:
+    async def _fetch(self, ask: Ask, key: str, flight: Flight) -> Answer:
         """One answer, paid for and kept, after the retries that each kind of failure allows."""
         patience = Patience(self._backoff_s, 1 if self._down else TRIES)
         while True:
-            trip = _Trip(key)
+            trip = Trip(key)
             trip.is_batch = self._batch is not None and await self._batch.takes(key)
             try:
                 if trip.is_batch:
@@ -258,7 +230,7 @@ class Gateway:
             await asyncio.sleep(pause)
 
     async def _attempt(
-        self, ask: Ask, trip: "_Trip", flight: _Flight, patience: Patience
+        self, ask: Ask, trip: Trip, flight: Flight, patience: Patience
     ) -> float | None:
         """Send once and store what came back; seconds to the next try, None after an answer."""
         try:
@@ -277,7 +249,7 @@ class Gateway:
             raise
         return None
 
-    async def _travel(self, ask: Ask, trip: "_Trip", flight: _Flight) -> None:
+    async def _travel(self, ask: Ask, trip: Trip, flight: Flight) -> None:
         """Send the ask once, when its turn comes, and check what came back."""
         bound = effective.input_bound(self._config, ask)
         limit = effective.max_tokens(self._config, ask)
@@ -313,7 +285,7 @@ class Gateway:
             raise TeacherError("user_code", f"{type(exc).__name__}: {exc}") from exc
         return check_answer(ask, answer)
 
-    async def _reserve(self, trip: "_Trip", bound: int, limit: int) -> Reservation | None:
+    async def _reserve(self, trip: Trip, bound: int, limit: int) -> Reservation | None:
         if self._budget is None:
             return None
         price = self._price if not trip.is_batch else _shared(self._price, PRICE_SHARE)
@@ -321,7 +293,7 @@ class Gateway:
             key=trip.key, teacher=self._name, price=price, input_tokens=bound, output_tokens=limit
         )
 
-    async def _keep(self, ask: Ask, trip: "_Trip") -> None:
+    async def _keep(self, ask: Ask, trip: Trip) -> None:
         """Store the answer; what stands in the store then may be another process's."""
         self._down = False
         answer = trip.arrived
@@ -331,7 +303,7 @@ class Gateway:
             record = await self._store.put(trip.key, self._config, Record(answer, failure))
             trip.kept = record.usable(ask.allow_truncated)
 
-    async def _deliver(self, trip: "_Trip") -> Answer:
+    async def _deliver(self, trip: Trip) -> Answer:
         """The answer with its cost, once it is counted."""
         try:
             cost = await self._settle(trip, trip.arrived)
@@ -341,7 +313,7 @@ class Gateway:
         self._delivered(trip)
         return replace(trip.kept or trip.arrived, cost_usd=cost)
 
-    async def _settle(self, trip: "_Trip", answer: Answer) -> float | None:
+    async def _settle(self, trip: Trip, answer: Answer) -> float | None:
         usage, call = answer.usage, trip.call
         if self._budget is None or call is None:
             price = self._price if not trip.is_batch else _shared(self._price, PRICE_SHARE)
@@ -355,11 +327,11 @@ class Gateway:
             )
         return await self._budget.settle(call, usage)
 
-    def _delivered(self, trip: "_Trip") -> None:
+    def _delivered(self, trip: Trip) -> None:
         if self._batch is not None and trip.is_batch:
             self._batch.delivered(trip.key)
 
-    def _abandon(self, trip: "_Trip") -> None:
+    def _abandon(self, trip: Trip) -> None:
         """End a trip that nobody waits for; what lies in a batch is taken up by the next run."""
         if self._budget is None or trip.call is None:
             return
@@ -367,7 +339,7 @@ class Gateway:
             return
         self._budget.abandon(trip.call, billed=bool(trip.sent_at) and not trip.is_batch)
 
-    async def _failed(self, error: TeacherError, trip: "_Trip", patience: Patience) -> float | None:
+    async def _failed(self, error: TeacherError, trip: Trip, patience: Patience) -> float | None:
         """Account for a failed attempt; seconds to the next one, None when this was the last."""
         pause = patience.pause_s(error)
         if self._budget is not None and trip.call is not None:
