@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from distill.losses.core import blocks
 from distill.losses.objective import Terms, terms, terms_and_grad
+from distill.losses.products import factor, product, wide_type
 from distill.losses.targets import Targets, rows_of
 from distill.recipe.training import HiddenMatch, Loss
 
@@ -128,7 +129,7 @@ def chunk_rows(rows: int, width: int, plan: FusedPlan, like: Tensor) -> int:
     """How many rows go through at once: what the budget holds, in chunks of nearly equal size."""
     device = like.device.type
     budget = plan.budget_bytes or BUDGET_BYTES.get(device, BUDGET_BYTES_ELSEWHERE)
-    most = budget // (width * _wide(like).itemsize * BUFFERS)
+    most = budget // (width * wide_type(like).itemsize * BUFFERS)
     most = max(1, min(most, CHUNK_ROWS.get(device, CHUNK_ROWS_ELSEWHERE)))
     chunks = max(1, -(-rows // most))
     return max(1, -(-rows // chunks))
@@ -138,7 +139,7 @@ class _Gradients:
     """Gradients that are summed up chunk by chunk; None where none is wanted."""
 
     def __init__(self, parts: Sequence[Part], bias_V: Tensor | None, needs: Sequence[bool]) -> None:
-        wide = _wide(parts[0].x_NH)
+        wide = wide_type(parts[0].x_NH)
         self.bias_V = None
         if bias_V is not None and needs[0]:
             self.bias_V = torch.zeros_like(bias_V, dtype=wide)
@@ -162,7 +163,7 @@ class _Gradients:
             self.bias_V += dz_NV.sum(dim=0)
         for part, dx_NH, dweight_VH in zip(parts, self.x_NH, self.weight_VH, strict=True):
             if dx_NH is not None:
-                dx_NH[rows] = _product(dz_NV, part.weight_VH)
+                dx_NH[rows] = product(dz_NV, part.weight_VH)
             if dweight_VH is not None:
                 x_NH = part.x_NH[rows].to(dz_NV.dtype)
                 dweight_VH.addmm_(dz_NV.t(), x_NH, beta=0 if rows.start == 0 else 1)
@@ -224,7 +225,9 @@ class _TokenLogp(torch.autograd.Function):
         ctx.save_for_backward(ids_NK, bias_V, *flat)
         chunks = _logp_chunks(_parts(flat), bias_V, plan)
         found = [logq_NV.gather(-1, ids_NK[at]) for at, _, logq_NV in chunks]
-        return torch.cat(found) if found else flat[0].new_zeros(ids_NK.shape, dtype=_wide(flat[0]))
+        return (
+            torch.cat(found) if found else flat[0].new_zeros(ids_NK.shape, dtype=wide_type(flat[0]))
+        )
 
     @staticmethod
     @once_differentiable
@@ -246,8 +249,8 @@ def _logp_chunks(
     parts: Sequence[Part], bias_V: Tensor | None, plan: FusedPlan
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Rows, logits and log-softmax of one chunk after another, in buffers that are used again."""
-    wide, x_NH = _wide(parts[0].x_NH), parts[0].x_NH
-    ready = [Part(part.x_NH, _ready(part.weight_VH, wide)) for part in parts]
+    wide, x_NH = wide_type(parts[0].x_NH), parts[0].x_NH
+    ready = [Part(part.x_NH, factor(part.weight_VH, wide)) for part in parts]
     most = chunk_rows(len(x_NH), len(parts[0].weight_VH), plan, x_NH)
     buffer_NV = x_NH.new_empty(most, len(parts[0].weight_VH), dtype=wide)
     for at, _ in _chunks(len(x_NH), None, most):
@@ -264,8 +267,8 @@ def _walk(
     gradients: _Gradients | None,
 ) -> FusedTerms:
     """The sums over all chunks; `gradients` takes what each of them adds."""
-    wide, device = _wide(parts[0].x_NH), parts[0].x_NH.device
-    ready = [Part(part.x_NH, _ready(part.weight_VH, wide)) for part in parts]
+    wide, device = wide_type(parts[0].x_NH), parts[0].x_NH.device
+    ready = [Part(part.x_NH, factor(part.weight_VH, wide)) for part in parts]
     rows, width = len(targets.labels_N), len(parts[0].weight_VH)
     most = chunk_rows(rows, width, plan, parts[0].x_NH)
     # One buffer for all chunks: fresh pages for each would cost as much as the softmax.
@@ -354,9 +357,9 @@ def _logits(
 ) -> Tensor:
     z_NV = buffer_NV[: rows.stop - rows.start]
     first, *more = parts
-    _product(first.x_NH[rows], first.weight_VH.t(), z_NV)
+    product(first.x_NH[rows], first.weight_VH.t(), z_NV)
     for part in more:
-        z_NV += _product(part.x_NH[rows], part.weight_VH.t())
+        z_NV += product(part.x_NH[rows], part.weight_VH.t())
     if bias_V is not None:
         z_NV += bias_V
     if plan.softcap is not None:
@@ -371,32 +374,12 @@ def _before_transform(dz_NV: Tensor, z_NV: Tensor, plan: FusedPlan) -> Tensor:
     return dz_NV if plan.scale == 1.0 else dz_NV.mul_(plan.scale)
 
 
-def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """The product left @ right with sums in float32 (float64 if `left` is)."""
-    wide = _wide(left)
-    if right.dtype == wide:
-        return torch.mm(left.to(wide), right, out=out)
-    # A half-precision weight on a GPU: half-precision factors, sums and result in float32.
-    found = torch.mm(left.to(right.dtype), right, out_dtype=wide)
-    return found if out is None else out.copy_(found)
-
-
-def _ready(weight_VH: Tensor, wide: torch.dtype) -> Tensor:
-    """The weight as the products want it: only a CPU has no products that sum in float32."""
-    half = weight_VH.dtype in (torch.bfloat16, torch.float16)
-    return weight_VH if half and weight_VH.is_cuda else weight_VH.to(wide)
-
-
 def _schedule(weight_VH: Tensor, plan: FusedPlan) -> str:
     if plan.schedule != "auto":
         return plan.schedule
-    held = weight_VH.numel() * _wide(weight_VH).itemsize if weight_VH.requires_grad else 0
+    held = weight_VH.numel() * wide_type(weight_VH).itemsize if weight_VH.requires_grad else 0
     return "recompute" if held > KEEP_BYTES else "forward"
 
 
 def _parts(flat: Sequence[Tensor]) -> list[Part]:
     return [Part(*pair) for pair in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _wide(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32

@@ -1,4 +1,4 @@
-"""Distillation and cross-entropy together: one log-softmax, two sums that stay apart.
+"""Distillation and cross-entropy together: one softmax, two sums that stay apart.
 
 weighted = sum(weight * KD over rows with a signal) + sum(ce * CE), where a row without a signal
 gets CE with weight + ce. Nothing is divided here; the trainer alone divides, by the supervised
