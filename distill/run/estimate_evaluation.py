@@ -6,8 +6,9 @@ from typing import Any
 
 from distill.errors import DistillError
 from distill.plan.estimate import NOTHING, Load, Span, Terms, estimate, tokens_of
+from distill.recipe.expand import expand
 from distill.recipe.files import locate
-from distill.recipe.generation import Chunk
+from distill.recipe.generation import AskField, Chunk
 from distill.recipe.given import objective_of
 from distill.recipe.prompts import JUDGES, TaskPrompt
 from distill.recipe.schema import Recipe
@@ -15,6 +16,7 @@ from distill.recipe.task import GenerateTask, GroundedTask, JudgePairwiseTask, l
 from distill.rows.readers import read_records
 from distill.run.against import against_names
 from distill.run.answering import measured_teacher
+from distill.run.filled_answers import filled_by
 from distill.run.ladder import STEPS
 
 LOOKED_AT = 50
@@ -55,7 +57,8 @@ def _loads(recipe: Recipe, rows: Mapping[str, Span], prompt: Span) -> Iterator[t
     for name, count in rows.items():
         answered = Span(count.value, 0, count.high) if name == "val" else count
         if teacher is not None:
-            yield "teacher", _load(recipe, teacher, answered * twice, prompt)
+            asks = steps_asked(recipe) if filled_by(recipe) == teacher else ONCE
+            yield "teacher", _load(recipe, teacher, answered * asks * twice, prompt)
         for rung, asks, tokens, free in _rungs(recipe, prompt) if prompted else ():
             assert prompted is not None
             yield rung, _load(recipe, prompted, count * asks * twice, tokens, free=free)
@@ -69,6 +72,14 @@ def _loads(recipe: Recipe, rows: Mapping[str, Span], prompt: Span) -> Iterator[t
             elif isinstance(task, GenerateTask):
                 both = count * (2 * systems)
                 yield "win_rate", _load(recipe, evaluate.judge, both, prompt * 2)
+
+
+def steps_asked(recipe: Recipe) -> Span:
+    """Asks of a row whose output several fields make: from one to all of them."""
+    generate = expand(recipe).generate
+    fields = generate.fields.values() if generate else ()
+    most = max(1, sum(isinstance(spec, AskField) for spec in fields))
+    return Span((1 + most) / 2, 1, most)
 
 
 def prompted_teacher(recipe: Recipe) -> str | None:
