@@ -26,6 +26,8 @@ _PATTERNS = {
         r"(?:[ ./-]{0,2}\(?\d{2,5}\)?){1,5}(?![\w]|[.,]\d)"
     ),
 }
+_SUM = re.compile(r"\s*=\s*[<$(-]*\d")
+"""What follows the left side of a sum: 20000-12000-2000=6000 is no phone number."""
 _CALENDAR = re.compile(r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}$")
 
 
@@ -49,7 +51,8 @@ def find_pii(text: str, kinds: Sequence[str] = KINDS) -> list[Hit]:
         for match in _PATTERNS[kind].finditer(text):
             start, end = match.span()
             free = all(end <= hit.start or start >= hit.end for hit in hits)
-            if free and _CHECKS[kind](match[0]):
+            sum_ = kind in ("card", "phone") and _SUM.match(text, end)
+            if free and not sum_ and _CHECKS[kind](match[0]):
                 hits.append(Hit(kind, start, end))
     return sorted(hits, key=lambda hit: hit.start)
 
