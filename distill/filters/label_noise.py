@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from distill.filters.filter import Context, text_of_value
 from distill.measure.embeddings import Embedder
-from distill.measure.label_noise import label_errors, why_not
+from distill.measure.label_noise import find_label_errors, why_not
 from distill.recipe.filtering import LabelNoiseFilter
 from distill.rows.row import Row, Verdict
 
@@ -32,9 +32,10 @@ class LabelNoise:
         }
         known = {**self._kept, **now}
         texts, labels = [text for text, _ in known.values()], [label for _, label in known.values()]
-        self._why = why_not(labels)
-        vectors = self._embed(texts) if self._embed and not self._why else None
-        errors = label_errors(list(known), texts, labels, seed=self._seed, vectors=vectors)
+        vectors = self._embed(texts) if self._embed and not why_not(labels) else None
+        errors, self._why = find_label_errors(
+            list(known), texts, labels, seed=self._seed, vectors=vectors
+        )
         score = {error.id: error.score for error in errors}
         found = []
         for row in rows:

@@ -57,17 +57,60 @@ def label_errors(
         seed: Of the folds.
         vectors: Features of the rows, (rows, dimensions); absent: TF-IDF of words and word pairs.
 
-    None are named where `why_not` gives a reason.
+    None are named where `find_label_errors` gives a reason.
     Raises: PrerequisiteError without the extra `evaluate`.
     """
-    if why_not(labels):
-        return []
+    return find_label_errors(ids, texts, labels, seed=seed, vectors=vectors)[0]
+
+
+def find_label_errors(
+    ids: Sequence[str],
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    seed: int = 0,
+    vectors: Any = None,
+) -> tuple[list[LabelError], str | None]:
+    """As `label_errors`, with the reason why none could be looked for, else None."""
+    if why := why_not(labels):
+        return [], why
     classes = sorted(set(labels))
     features = tfidf(texts) if vectors is None else vectors
-    if not abs(features).max() > 0:  # no word anywhere: nothing speaks for or against a label
-        return []
+    if not abs(features).max() > 0:
+        return [], "there is no word that speaks for or against a label"
     probabilities = cross_validated(features, labels, classes, seed=seed)
-    return confident_errors(ids, labels, classes, probabilities)
+    if why := not_learnt(labels, classes, probabilities):
+        return [], why
+    return confident_errors(ids, labels, classes, probabilities), None
+
+
+def not_learnt(
+    labels: Sequence[str], classes: Sequence[str], probabilities: "Floats"
+) -> str | None:
+    """Returns why probabilities say nothing about labels, or None where they do.
+
+    The class that is more probable than it is common must be the given one more often than by
+    chance: mean recall of the classes against 1 / K, two standard errors above. A model that did
+    not learn a label would call about half of the rows wrong.
+    """
+    import numpy as np
+
+    column = {name: at for at, name in enumerate(classes)}
+    given = np.array([column[label] for label in labels])
+    members = np.bincount(given, minlength=len(classes))
+    lift = probabilities * (len(given) / np.maximum(members, 1))
+    right = np.bincount(given, weights=lift.argmax(axis=1) == given, minlength=len(classes))
+    there = members > 0
+    recall = right[there] / members[there]
+    chance = 1 / int(there.sum())
+    mean = float(recall.mean())
+    error = float(np.sqrt((chance * (1 - chance) / members[there]).sum())) * chance
+    if mean > chance + 2 * error:
+        return None
+    return (
+        f"a model that learns from the texts finds {mean:.0%} of each label's rows, where chance "
+        f"gives {chance:.0%}: it cannot tell which labels are wrong"
+    )
 
 
 def why_not(labels: Sequence[str]) -> str | None:

@@ -9,6 +9,7 @@ from distill.measure.label_noise import (
     FOLDS,
     confident_errors,
     cross_validated,
+    find_label_errors,
     label_errors,
     tfidf,
     why_not,
@@ -111,3 +112,14 @@ def test_too_little_is_said_and_nothing_is_named():
     assert label_errors(["1"], ["text"], ["a"]) == []
     wordless = label_errors([str(at) for at in range(40)], ["..."] * 40, ["a", "b"] * 20)
     assert wordless == []
+
+
+def test_labels_that_texts_do_not_tell_accuse_nobody():
+    """With labels thrown by dice half of the rows would be named; the reason is told instead."""
+    ids, texts, given, _ = labelled(400, 0)
+    luck = random.Random(3)
+    found, why = find_label_errors(ids, texts, luck.choices("ab", k=len(ids)))
+    assert found == []
+    assert "chance gives 50%" in why
+    rare = ["rare" if at % 20 == 0 and label == "bug" else label for at, label in enumerate(given)]
+    assert find_label_errors(ids, texts, rare)[1] is None
