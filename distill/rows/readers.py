@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from distill.errors import DataError, Problem
 from distill.rows.json_values import BadValue, parse_json
+from distill.rows.nested import enclosed_rows, unfolded
 from distill.rows.tables import read_delimited, read_parquet
 
 
@@ -36,8 +37,8 @@ def read_records(path: Path | str, *, columns: Sequence[str] | None = None) -> l
     Args:
         path: The file; its ending says the format. A .txt holds tab-separated columns, or, where
             no line has a tab, one text per line in the column `text`. A .json holds an array, an
-            object of columns, or an object of either, whose names then stand in each record's
-            `split`.
+            object of columns, an object that holds one array beside plain values, or an object of
+            either, whose names then stand in each record's `split`.
         columns: Names for a file without a header, or for arrays of plain values.
 
     Raises: DataError with the line of what is wrong.
@@ -132,19 +133,22 @@ def _json(path: Path, text: str, columns: Sequence[str] | None) -> list[Numbered
         fix = "Name a file with one object per line .jsonl" if exc.more else None
         raise data_error(path, exc.line, str(exc), fix=fix) from None
     if (rows := _rows(value)) is not None:
-        return [Numbered(None, _record(path, None, item, columns)) for item in rows]
+        return [Numbered(None, _record(path, None, item, columns)) for item in unfolded(rows)]
     splits = {name: _rows(part) for name, part in value.items()} if isinstance(value, dict) else {}
     if splits and all(rows is not None for rows in splits.values()):
         return [
             Numbered(None, {**_record(path, None, item, columns), "split": name})
             for name, items in splits.items()
-            for item in items or ()
+            for item in unfolded(items or ())
         ]
+    if (rows := enclosed_rows(value)) is not None:
+        return [Numbered(None, _record(path, None, item, columns)) for item in unfolded(rows)]
     raise data_error(
         path,
         1,
         "not rows of data",
-        "an array of objects, an object of columns, or an object of splits that are either",
+        "an array of objects, an object of columns, an object of splits that are either, or one "
+        "array beside plain values",
     )
 
 
