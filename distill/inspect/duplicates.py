@@ -16,26 +16,34 @@ WITH_EXAMPLES = 30
 def measure_duplicates(view: View, place: Workplace) -> dict[str, Any] | None:
     """`exact` and `near` count rows that repeat an earlier one; None where there is no text.
 
-    `rows` are those repeats: without them each cluster has one row left.
+    `rows` are those repeats, `exact_rows` and `near_rows` the two kinds of them: without them each
+    cluster has one row left.
     """
     if not view.has_text:
         return None
-    plain = view.content_words.plain
-    found = place.near_clusters(view.content_words, view.contents, SIMILARITY)
+    plain = view.own_words.plain
+    found = place.near_clusters(view.own_words, view.own_contents, SIMILARITY)
     found.sort(key=lambda places: (-len(places), places))
-    exact = sum(len(places) - len({plain[at] for at in places}) for places in found)
-    repeats = [at for places in found for at in places[1:]]
+    exact: list[int] = []
+    near: list[int] = []
+    for places in found:
+        seen = {plain[places[0]]}
+        for at in places[1:]:
+            (exact if plain[at] in seen else near).append(at)
+            seen.add(plain[at])
     return {
-        "exact": exact,
-        "near": len(repeats) - exact,
+        "exact": len(exact),
+        "near": len(near),
         "clusters": [_cluster(view, places, at < WITH_EXAMPLES) for at, places in enumerate(found)],
-        "rows": [view.ids[at] for at in repeats],
+        "rows": [view.ids[at] for places in found for at in places[1:]],
+        "exact_rows": [view.ids[at] for at in exact],
+        "near_rows": [view.ids[at] for at in near],
         "similarity": SIMILARITY,
     }
 
 
 def _cluster(view: View, places: list[int], with_examples: bool) -> dict[str, Any]:
-    plain = view.content_words.plain
+    plain = view.own_words.plain
     cluster: dict[str, Any] = {
         "rows": [view.ids[at] for at in places],
         "size": len(places),
@@ -43,6 +51,6 @@ def _cluster(view: View, places: list[int], with_examples: bool) -> dict[str, An
         "splits": sorted({view.items[at].split for at in places}),
     }
     if with_examples:
-        different = dict.fromkeys(view.contents[at] for at in places)
+        different = dict.fromkeys(view.own_contents[at] for at in places)
         cluster["examples"] = [text[:SHOWN_TEXT] for text in list(different)[:EXAMPLES]]
     return cluster

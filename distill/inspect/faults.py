@@ -11,50 +11,83 @@ from distill.inspect.workplace import Workplace
 Refusal = Callable[[str], str | None]
 """Says why a text is no answer ("refusal", "boilerplate", "empty"), or None where it is one."""
 
+NAMES = ("empty", "truncated", "refusal", "boilerplate")
+
+QUESTIONS = frozenset(
+    {"instruction", "prompt", "question", "query", "utterance", "title", "input", "premise"}
+)
+BETTER = frozenset({"chosen", "response_j"})
+"""Columns of a preference that hold the better answer by their name."""
+
 ENDINGS = ".!?\u3002\uff01\uff1f\u2026\"')]}`*:;|>\u201d\u2019\u300d%$"
 MOSTLY = 0.9
 """Share of long texts that must end as sentences do before one that does not is called cut off."""
 LONG = 12
 """Words from which an ending is looked at."""
+SHORT_LINE = 6
+"""Words below which a last line of several is a heading, a name or an end, not a sentence."""
+_ITEM = re.compile(r"\s*(?:[-*+#|>\u2022]|\d+[.):]|[A-Za-z][.)] |[\w ]{1,40}: )|\s{2,}|\t")
+"""A line that need not end as a sentence does."""
+_SERIES = re.compile(r"\S+(?:, [^\s,]+(?: [^\s,]+)?){2,}$|[\d)]$")
+"""The end of a list within a line, or a number."""
 _BREAK = re.compile(r"[\w,\-\u2013\u2014(]$")
 
 
 def measure_faults(view: View, refusal: Refusal | None, place: Workplace) -> dict[str, Any]:
-    """{"empty" | "truncated" | "refusal" | "boilerplate": {count, rows}}, and `why` where unknown.
+    """{"empty" | "truncated" | "refusal" | "boilerplate": {count, rows}}.
 
     An input or an answer may be empty; only answers refuse or are cut off, or, in a dataset of
-    plain texts, the texts.
+    plain texts that are no questions, the texts. Both answers of a preference are looked at, but a
+    rejected one may refuse.
     """
-    texts = view.outputs if view.outputs is not None else view.inputs
-    answers = view.outputs is not None and any(view.outputs)
-    found: dict[str, list[int]] = {"empty": [], "truncated": [], "refusal": [], "boilerplate": []}
+    found: dict[str, set[int]] = {name: set() for name in NAMES}
+    sides = [side for side in view.answers if any(side)]
     if view.columns.input or view.columns.messages:
-        found["empty"] = [
-            at
-            for at, (asked, text) in enumerate(zip(view.inputs, texts, strict=True))
-            if not asked.strip() or (answers and not text.strip())
-        ]
-    if answers or view.columns.shape == "text":
-        found["truncated"] = _truncated(texts, place)
-    if answers and refusal is not None:
-        reasons = place.each(refusal, texts)
-        for at, (text, why) in enumerate(zip(texts, reasons, strict=True)):
-            if why in found and text.strip():
-                found[why].append(at)
+        found["empty"].update(at for at, text in enumerate(view.inputs) if not text.strip())
+    for side in sides:
+        found["empty"].update(at for at, text in enumerate(side) if not text.strip())
+    for side in sides or [view.inputs] * _is_plain(view):
+        found["truncated"].update(_truncated(side, place))
+    answered = sides[: 1 if _knows_better(view) else None]
+    for side in answered if refusal is not None else ():
+        assert refusal is not None
+        for at, why in enumerate(place.each(refusal, side)):
+            if why in found and side[at].strip():
+                found[str(why)].add(at)
     return {
-        name: {"count": len(rows), "rows": [view.ids[at] for at in rows]}
+        name: {"count": len(rows), "rows": [view.ids[at] for at in sorted(rows)]}
         for name, rows in found.items()
     }
 
 
-def _truncated(texts: list[str], place: Workplace) -> list[int]:
+def _is_plain(view: View) -> bool:
+    """Whether rows are texts by themselves: a question or an order may end as it likes."""
+    return view.columns.shape == "text" and (view.columns.input or "").lower() not in QUESTIONS
+
+
+def _knows_better(view: View) -> bool:
+    """Whether one answer of each pair is known to be the better one."""
+    return (view.columns.chosen or "").lower() in BETTER or "chosen" not in view.columns.guessed
+
+
+def _truncated(texts: list[str], place: Workplace) -> set[int]:
     ends = [text.rstrip() for text in texts]
     long = [at for at, text in enumerate(ends) if text.count(" ") >= LONG - 1]
-    open_ended = [at for at in long if _BREAK.search(ends[at]) and ends[at][-1] not in ENDINGS]
+    open_ended = [at for at in long if _is_open(ends[at])]
     cut = {at for at, broken in enumerate(place.each(_broken, ends)) if broken}
     if long and len(open_ended) <= (1 - MOSTLY) * len(long):
         cut.update(open_ended)
-    return sorted(cut)
+    return cut
+
+
+def _is_open(text: str) -> bool:
+    """Whether a text stops within a sentence; lists, tables, code and short last lines do not."""
+    if not _BREAK.search(text) or text[-1] in ENDINGS:
+        return False
+    last = text[text.rfind("\n") + 1 :]
+    if len(last) < len(text) and (_ITEM.match(last) or last.count(" ") < SHORT_LINE - 1):
+        return False
+    return not _SERIES.search(last)
 
 
 def _broken(text: str) -> bool:

@@ -8,7 +8,7 @@ WEIGHTS = {
     "refusal": 8.0, "boilerplate": 4.0, "empty": 8.0, "truncated": 5.0, "pii": 6.0,
     "exact_duplicates": 3.0, "near_duplicates": 1.5, "broken_text": 2.0, "unknown_tokens": 2.0,
     "label_variants": 20.0, "missing_labels": 6.0, "format": 0.3, "odd_language": 1.0,
-    "poor_raters": 50.0,
+    "poor_raters": 50.0, "white_space": 0.2,
 }  # fmt: skip
 """How much one row of each kind hurts, beside the others: a leaked row makes the figures wrong, a
 wrong label teaches the wrong thing, a near-duplicate only wastes a step. Ours, not measured."""
@@ -27,6 +27,7 @@ DO = {
     "exact_duplicates": "Keep one row of each cluster.",
     "near_duplicates": "Keep one row of each cluster, or write templates with more variety.",
     "broken_text": "Mend the encoding or strip the markup.",
+    "white_space": "Strip it: a student learns to write it, or meets it nowhere else.",
     "unknown_tokens": "The student cannot read parts of these rows: change the text or the model.",
     "label_variants": "Merge labels that differ in case or punctuation only.",
     "missing_labels": "Label these rows or leave them out.",
@@ -40,6 +41,28 @@ FAULTS = {
     "boilerplate": "boilerplate of an assistant",
     "truncated": "cut off texts",
 }
+
+BROKEN = {
+    "HTML tags": "texts with HTML tags",
+    "broken encoding": "texts whose encoding is broken",
+    "control characters": "texts with control characters",
+    "white space around": "white space before or behind a text",
+}
+"""Faults of `formats` in words."""
+
+HABITS = {
+    "JSON": "JSON",
+    "code block": "a code block",
+    "bullets": "bullets",
+    "heading": "a heading",
+    "bold": "bold words",
+    "final answer after ####": "a final answer after ####",
+    "number only": "a number and nothing else",
+    "begins with a capital": "a capital at the beginning",
+    "ends a sentence": "the end of a sentence",
+    "several lines": "several lines",
+}
+"""Features of `formats` in words."""
 
 
 def rank_fixes(report: Mapping[str, Any], view_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -88,12 +111,13 @@ def _failures(
     variants = labels.get("variants", ())
     yield "label_variants", "labels spelt in several ways", (), len(variants)
     yield "missing_labels", "rows without a label", labels.get("missing_rows", ()), None
-    broken = [row for entry in report["format"]["faults"].values() for row in entry["rows"]]
-    yield "broken_text", "markup, control characters or stray white space", broken, None
+    for name, entry in report["format"]["faults"].items():
+        kind = "white_space" if name == "white space around" else "broken_text"
+        yield kind, BROKEN[name], entry["rows"], None
     answers = report["format"]["of"] == "output"
     for name, entry in report["format"]["features"].items() if answers else ():
         rule = "without" if entry["rule"] == "with" else "with"
-        yield "format", f"texts {rule}: {name}", entry["rows"], None
+        yield "format", f"texts {rule} {HABITS[name]}", entry["rows"], None
     if report["tokens"]:
         yield "unknown_tokens", "rows with unknown tokens", report["tokens"]["rows"], None
     yield "odd_language", "rows of rare languages", report["languages"].get("odd_rows", ()), None
@@ -104,7 +128,6 @@ def _duplicates(
 ) -> Iterable[tuple[str, str, Sequence[str], int | None]]:
     if duplicates is None:
         return
-    exact = [row for c in duplicates["clusters"] if c["exact"] for row in c["rows"][1:]]
-    near = [row for c in duplicates["clusters"] if not c["exact"] for row in c["rows"][1:]]
+    exact, near = duplicates["exact_rows"], duplicates["near_rows"]
     yield "exact_duplicates", "exact copies of an earlier row", exact, None
     yield "near_duplicates", "near-duplicates of an earlier row", near, None

@@ -11,6 +11,8 @@ from distill.inspect.workplace import Workplace
 
 MOSTLY, RARELY = 0.9, 0.1
 """A feature of more (or fewer) texts than this makes the others the odd ones."""
+LEAST = 20
+"""Texts from which a habit is spoken of."""
 SHOWN = 1000
 
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s", re.M)
@@ -30,7 +32,11 @@ def _is_json(text: str) -> bool:
     return True
 
 
-FEATURES: Mapping[str, Callable[[str], bool]] = {
+def _begins_large(text: str) -> bool | None:
+    return text[:1].isupper() if text[:1].isalpha() else None
+
+
+FEATURES: Mapping[str, Callable[[str], bool | None]] = {
     "JSON": _is_json,
     "code block": lambda text: "```" in text,
     "bullets": lambda text: bool(_BULLET.search(text)),
@@ -38,11 +44,11 @@ FEATURES: Mapping[str, Callable[[str], bool]] = {
     "bold": lambda text: "**" in text,
     "final answer after ####": lambda text: "#### " in text,
     "number only": lambda text: text.replace(",", "").replace(".", "", 1).lstrip("-").isdigit(),
-    "begins with a capital": lambda text: text[:1].isupper(),
+    "begins with a capital": _begins_large,
     "ends a sentence": lambda text: text.endswith((".", "!", "?", "\u3002")),
     "several lines": lambda text: "\n" in text,
 }
-"""What an answer may have or not; the odd ones out are named."""
+"""What an answer may have or not (None: cannot be said); the odd ones out are named."""
 
 FAULTS: Mapping[str, Callable[[str], bool]] = {
     "HTML tags": lambda text: "<" in text and bool(_TAG.search(text)),
@@ -59,49 +65,45 @@ def measure_format(view: View, place: Workplace) -> dict[str, Any]:
     A feature is {share, rule, odd: count, rows}: `rule` is "with" or "without" where nearly all
     texts agree, and `rows` are the others.
     """
-    texts = view.outputs if view.outputs is not None and any(view.outputs) else view.inputs
-    stripped = [text.strip() for text in texts]
-    has = place.each(_features, stripped)
+    sides = [side for side in view.answers if any(side)]
+    texts = [text for side in sides or [view.inputs] for text in side]
+    owners = view.ids * max(1, len(sides))
+    has = place.each(_features, [text.strip() for text in texts])
     features = {
-        name: _feature(view, [one[at] for one in has], stripped) for at, name in enumerate(FEATURES)
+        name: _feature(owners, [one[at] if one else None for one in has])
+        for at, name in enumerate(FEATURES)
     }
-    asked = place.each(_faults, view.inputs)
-    answered = place.each(_faults, view.outputs) if view.outputs else asked
-    faults = {name: _rows(view, asked, answered, at) for at, name in enumerate(FAULTS)}
+    found = [place.each(_faults, side) for side in (view.inputs, *sides)]
+    faults = {name: _rows(view, found, at) for at, name in enumerate(FAULTS)}
     return {
-        "of": "output" if texts is view.outputs else "input",
+        "of": "output" if sides else "input",
         "columns": _columns(view),
         "features": features,
         "faults": faults,
     }
 
 
-def _features(text: str) -> tuple[bool, ...]:
-    return tuple(bool(test(text)) for test in FEATURES.values())
+def _features(text: str) -> tuple[bool | None, ...] | None:
+    return tuple(test(text) for test in FEATURES.values()) if text else None
 
 
 def _faults(text: str) -> tuple[bool, ...]:
     return tuple(test(text) for test in FAULTS.values())
 
 
-def _rows(
-    view: View,
-    asked: Sequence[tuple[bool, ...]],
-    answered: Sequence[tuple[bool, ...]],
-    at: int,
-) -> dict[str, Any]:
-    both = zip(view.ids, asked, answered, strict=True)
-    rows = [id for id, one, other in both if one[at] or other[at]]
+def _rows(view: View, found: Sequence[Sequence[tuple[bool, ...]]], at: int) -> dict[str, Any]:
+    rows = [id for place, id in enumerate(view.ids) if any(one[place][at] for one in found)]
     return {"count": len(rows), "rows": rows}
 
 
-def _feature(view: View, has: Sequence[bool], texts: Sequence[str]) -> dict[str, Any]:
-    known = [at for at, text in enumerate(texts) if text]
-    share = sum(has[at] for at in known) / len(known) if known else 0.0
-    rule = "with" if share >= MOSTLY else "without" if share <= RARELY else None
-    odd = [at for at in known if rule and has[at] != (rule == "with")]
-    rows = [view.ids[at] for at in odd[:SHOWN]]
-    return {"share": share, "rule": rule, "odd": len(odd), "rows": rows}
+def _feature(owners: Sequence[str], has: Sequence[bool | None]) -> dict[str, Any]:
+    known = [(id, one) for id, one in zip(owners, has, strict=True) if one is not None]
+    share = sum(one for _, one in known) / len(known) if known else 0.0
+    rule = None
+    if len(known) >= LEAST:
+        rule = "with" if share >= MOSTLY else "without" if share <= RARELY else None
+    odd = list(dict.fromkeys(id for id, one in known if rule and one != (rule == "with")))
+    return {"share": share, "rule": rule, "odd": len(odd), "rows": odd[:SHOWN]}
 
 
 def _columns(view: View) -> dict[str, Any]:

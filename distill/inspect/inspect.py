@@ -11,9 +11,10 @@ from distill.inspect.fixes import rank_fixes
 from distill.inspect.formats import measure_format
 from distill.inspect.labels import contradictions, measure_labels
 from distill.inspect.language import measure_languages
+from distill.inspect.layouts import guess_layout
 from distill.inspect.leakage import measure_leakage
 from distill.inspect.lengths import measure_lengths
-from distill.inspect.mapping import Columns, guess_columns
+from distill.inspect.mapping import LONGEST_LABEL, Columns, guess_columns, rater_families
 from distill.inspect.privacy import measure_pii
 from distill.inspect.ratings import MISSING, Layout, check_layout, read_ratings, units_of
 from distill.inspect.reference import Embed, compare_with, spread
@@ -25,11 +26,13 @@ from distill.inspect.view import View
 from distill.inspect.workplace import Workplace
 from distill.measure.agreement import Level
 from distill.measure.diversity import diversity
-from distill.measure.label_noise import label_errors, why_not
+from distill.measure.label_noise import find_label_errors
 from distill.progress import Listener, Progress, silent
 
 GOLD = "gold"
 SHOWN_TEXT = 300
+ALIKE_LABELS = 10
+"""Different values of columns that are taken for several opinions on one thing, at most."""
 LONGEST_SUSPECT = 2000
 """Characters of a text that the search for label errors reads."""
 
@@ -74,9 +77,15 @@ def inspect_rows(
     names = list(dict.fromkeys(name for item in items for name in item.fields))
     layout = options.layout
     check_layout(layout, names)
-    columns = guess_columns(
-        [item.fields for item in items], options.map, raters=options.annotators, taken=layout.taken
-    )
+    records = [item.fields for item in items]
+    guessed = None
+    if not (options.annotators or layout.unit or layout.votes or rater_families(names)):
+        guessed = guess_layout(records, names, set(options.map.values()))
+    layout = replace(guessed, missing=layout.missing) if guessed else layout
+    columns = guess_columns(records, options.map, raters=options.annotators, taken=layout.taken)
+    if guessed:
+        parts = [name for name in ("unit", "rater", "label", "votes") if getattr(layout, name)]
+        columns = replace(columns, guessed=(*columns.guessed, *parts))
     items = _resplit(items, options.map.get("split"))
     units = units_of(items, layout) if layout.long else {item.id: [at] for at, item in
                                                           enumerate(items)}  # fmt: skip
@@ -158,7 +167,7 @@ def _measure(
 def _label_errors(view: View, seed: int) -> tuple[list[dict[str, Any]], str | None]:
     if view.labels is None:
         return [], "rows have no label"
-    if view.columns.shape != "classification" or not any(view.inputs):
+    if view.columns.shape not in ("classification", "chat") or not any(view.inputs):
         return [], "labels are not about one text"
     known = [
         (id, text[:LONGEST_SUSPECT], label)
@@ -166,12 +175,10 @@ def _label_errors(view: View, seed: int) -> tuple[list[dict[str, Any]], str | No
         if label is not None and text.strip()
     ]
     ids, texts, labels = ([row[place] for row in known] for place in range(3))
-    if why := why_not(labels):
-        return [], why
-    found = label_errors(ids, texts, labels, seed=seed)
+    found, why = find_label_errors(ids, texts, labels, seed=seed)
     return [
         {"id": e.id, "given": e.given, "suggested": e.suggested, "score": e.score} for e in found
-    ], None
+    ], why
 
 
 def _leakage(view: View, gold: View | None) -> dict[str, Any]:
@@ -288,8 +295,10 @@ def _notes(
     """Sentences a reader must know to read the figures."""
     notes = []
     if layout.long:
+        how = "is taken for" if "unit" in columns.guessed else "is"
         notes.append(
-            f"Each line is one rating; texts are measured once for each of {len(view):,} units."
+            f"Each line {how} one rating of {', '.join(layout.unit)} by {layout.rater}; texts are "
+            f"measured once for each of {len(view):,} units."
         )
     missing = sum(found["missing"] for found in measured["agreement"].values())
     if missing:
@@ -303,6 +312,10 @@ def _notes(
     if gold is not None and not gold.has_text:
         notes.append("The gold file holds no text that could be looked for in the dataset.")
     if not layout.long and not columns.raters and not layout.votes:
+        if alike := _alike_columns(view):
+            notes.append(
+                f"{', '.join(alike)} hold the same labels: if they are raters, give --annotators."
+            )
         names = {name for item in view.items[:100] for name in item.fields}
         likely = [n for n in names if any(w in n.lower() for w in ("worker", "annotator", "rater"))]
         if likely:
@@ -311,3 +324,22 @@ def _notes(
                 "--unit, --rater and --label."
             )
     return notes
+
+
+def _alike_columns(view: View) -> list[str]:
+    """Columns of short values that hold the same two to ALIKE_LABELS different ones."""
+    columns = view.columns
+    used = {columns.input, columns.output, columns.chosen, columns.rejected, *columns.context}
+    groups: dict[frozenset[str], list[str]] = {}
+    for name in dict.fromkeys(name for item in view.items for name in item.fields):
+        values = [item.fields.get(name) for item in view.items]
+        if name in used or any(isinstance(value, list | dict | bool) for value in values):
+            continue
+        labels = frozenset(filter(None, map(label_of, values))) - view.missing
+        if 2 <= len(labels) <= ALIKE_LABELS and max(map(len, labels)) <= LONGEST_LABEL:
+            groups.setdefault(labels, []).append(name)
+    return (
+        max(groups.values(), key=len, default=[])
+        if any(len(names) > 2 for names in groups.values())
+        else []
+    )

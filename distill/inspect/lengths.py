@@ -11,12 +11,18 @@ POINTS = {"p5": 5.0, "p50": 50.0, "p95": 95.0}
 
 
 def measure_lengths(view: View) -> dict[str, Any]:
-    """{"input" | "output": {characters, words, histogram, by_split}}; an empty text counts 0."""
+    """{"input" | "output": {characters, words, histogram, by_split}}; an empty text counts 0.
+
+    A preference has "chosen" and "rejected" beside its "output", which is both together.
+    """
     texts: dict[str, tuple[Sequence[str], Words]] = {}
     if any(view.inputs):
         texts["input"] = (view.inputs, view.words)
     if view.outputs is not None and any(view.outputs):
         texts["output"] = (view.outputs, Words(view.outputs))
+    if len(view.answers) > 1:
+        sides = zip(("chosen", "rejected"), view.answers, strict=True)
+        texts |= {name: (side, Words(side)) for name, side in sides}
     return {name: _field(view, given, words) for name, (given, words) in texts.items()}
 
 

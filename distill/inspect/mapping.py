@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from distill.errors import Problem, UsageError
-from distill.inspect.texts import is_prose, is_turns, label_of
+from distill.inspect.texts import is_prose, is_turns, label_of, turns
 
 Shape = Literal["classification", "instruction", "chat", "preference", "text", "table"]
 
 INPUTS = (
-    "instruction", "prompt", "question", "query", "utterance", "text", "sentence", "input",
-    "document", "article", "review", "comment", "tweet", "source", "passage", "premise", "content",
-    "story", "body", "title", "summary", "context",
+    "instruction", "prompt", "question", "problem", "query", "utterance", "text", "sentence",
+    "input", "document", "article", "review", "comment", "tweet", "source", "passage", "premise",
+    "content", "story", "body", "title", "summary", "context",
 )  # fmt: skip
 CONTEXTS = ("input", "context", "hypothesis", "passage", "document")
 """Columns that stand beside an instruction, question or premise."""
@@ -41,6 +41,8 @@ UNNAMED = "label"
 LONGEST_LABEL = 80
 NAMED = 0.6
 """Largest share of different values in a column that is called a label."""
+WORDS = 5
+"""Fewest words, in the mean, of a column that is called an answer for its texts alone."""
 SAMPLE = 5000
 """Rows that the guess looks at, spread evenly."""
 
@@ -142,7 +144,11 @@ def _guess(free: Mapping[str, Sequence[Any]], given: Mapping[str, str]) -> Colum
             (
                 (lower[a], lower[b])
                 for a, b in PAIRS
-                if a in lower and b in lower and not {lower[a], lower[b]} & set(given.values())
+                if a in lower
+                and b in lower
+                and not {lower[a], lower[b]} & set(given.values())
+                and _answered(free[lower[a]])
+                and _answered(free[lower[b]])
             ),
             (None, None),
         )
@@ -152,6 +158,11 @@ def _guess(free: Mapping[str, Sequence[Any]], given: Mapping[str, str]) -> Colum
         asked = given.get("input") or _first(INPUTS, lower, rest, free)
         context = _context(lower, asked, [*pair, label]) if asked else ()
         return Columns("preference", asked, context, label, pair[0], pair[1])
+    if label and talk and ("output" in given or _answers_with(free[talk], free[label])):
+        asked = given.get("input") or _first(INPUTS, lower, [n for n in free if n != label], free)
+        if asked and asked != talk:
+            return Columns("classification", asked, (), label)
+        return Columns("classification", output=label, messages=talk)
     if label and not talk:
         asked = given.get("input") or _input(free, lower, label)
         answer = None if "output" in given else _answer(free, lower, asked, label)
@@ -163,6 +174,8 @@ def _guess(free: Mapping[str, Sequence[Any]], given: Mapping[str, str]) -> Colum
         return Columns("chat", given.get("input"), output=given.get("output"), messages=talk)
     asked = given.get("input") or _input(free, lower, given.get("output"))
     answer = given.get("output") or _answer(free, lower, asked, None)
+    if not given and not answer and (two := _two_texts(free)):
+        asked, answer = two
     if asked and answer:
         return Columns("instruction", asked, _context(lower, asked, [answer]), answer)
     return Columns("text" if asked else "table", asked, output=answer)
@@ -222,8 +235,30 @@ def _answer(
     return None
 
 
+def _two_texts(free: Mapping[str, Sequence[Any]]) -> tuple[str, str] | None:
+    """The only two columns of texts, where their names say nothing: asked before answered."""
+    prose = [name for name, values in free.items() if is_prose(values) and _words(values) >= WORDS]
+    known = {*INPUTS, *CONTEXTS} - {"problem"}
+    if len(prose) != 2 or all(name.lower() in known for name in prose):
+        return None
+    return (prose[1], prose[0]) if prose[1].lower() in INPUTS[:5] else (prose[0], prose[1])
+
+
+def _words(values: Sequence[Any]) -> float:
+    """Mean words of the texts of a column."""
+    counts = [value.count(" ") + 1 for value in values if isinstance(value, str)]
+    return sum(counts) / max(1, len(counts))
+
+
+def _answered(values: Sequence[Any]) -> bool:
+    """Whether a column holds texts or conversations, as an answer does."""
+    known = [value for value in values if value is not None]
+    texts = sum(isinstance(value, str) or is_turns(value) for value in known)
+    return bool(known) and texts >= len(known) / 2
+
+
 def _context(lower: Mapping[str, str], asked: str, others: Sequence[str | None]) -> tuple[str, ...]:
-    if asked.lower() not in ("instruction", "prompt", "question", "query", "premise"):
+    if asked.lower() not in ("instruction", "prompt", "question", "problem", "query", "premise"):
         return ()
     return tuple(
         lower[word]
@@ -235,6 +270,15 @@ def _context(lower: Mapping[str, str], asked: str, others: Sequence[str | None])
 def _talks(values: Sequence[Any]) -> bool:
     known = [value for value in values if value is not None]
     return bool(known) and all(is_turns(value) or _lines(value) for value in known)
+
+
+def _answers_with(talks: Sequence[Any], labels: Sequence[Any]) -> bool:
+    """Whether conversations end with the label, as a classification is written for training."""
+    ends = [turns(talk)[-1][1].strip() if is_turns(talk) else None for talk in talks]
+    same = sum(
+        end is not None and end == label_of(label) for end, label in zip(ends, labels, strict=True)
+    )
+    return same > len(ends) / 2
 
 
 def _lines(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,17 @@ from distill.errors import DataError, Problem, UsageError
 from distill.inspect.sources import Item
 from distill.inspect.texts import label_of
 
-MISSING = frozenset({"", "NULL", "null", "NaN", "nan", "N/A", "n/a", "#N/A", "<NA>"})
+MISSING = frozenset({"", "NULL", "null", "NaN", "nan", "NA", "N/A", "n/a", "#N/A", "<NA>"})
 """Texts that stand for no rating unless --missing says otherwise."""
 MOST_VOTES = 100_000
+RATER = re.compile(
+    r"(?:^|[_ .-])(?:worker|annotator|rater|coder|labell?er|evaluator|judge)"
+    r"(?:[_ .-]?(?:id|name))?$",
+    re.I,
+)
+"""Names of what holds the name of a rater."""
+VOTE = frozenset({"label", "vote", "rating", "score", "answer", "value", "choice", "annotation"})
+"""Names of what holds a rating, beside its rater."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,32 +146,36 @@ def _long(items: Sequence[Item], layout: Layout) -> Ratings:
 def _votes(items: Sequence[Item], column: str, absent: frozenset[str]) -> Ratings:
     found: dict[str, dict[str, str]] = {}
     missing = 0
+    named = True
     for item in items:
-        labels = []
-        for label, count in _counts(item.fields.get(column), item.id, column).items():
-            if label in absent:
-                missing += count
-            else:
-                labels += [label] * count
-        found[item.id] = {f"vote {place}": label for place, label in enumerate(labels, 1)}
-    return Ratings(column, found, missing, anonymous=True)
+        value = item.fields.get(column)
+        pairs = votes_of(value, item.id, column)
+        known = [(rater, label) for rater, label in pairs if label not in absent]
+        missing += len(pairs) - len(known)
+        named = named and all(rater is not None for rater, _ in known)
+        found[item.id] = {
+            rater or f"vote {place}": label for place, (rater, label) in enumerate(known, 1)
+        }
+    return Ratings(column, found, missing, anonymous=not named)
 
 
-def _counts(value: Any, id: str, column: str) -> dict[str, int]:
-    """Label -> count, from an object or its JSON text; a list counts each of its labels once.
+def votes_of(value: Any, id: str, column: str) -> list[tuple[str | None, str]]:
+    """(rater or None, label) of each vote in an object label -> count, or in its JSON text.
 
-    The text may be Python's, which pandas writes; a count may be text too.
+    A list counts each of its labels once; it may hold objects that name rater and label. The text
+    may be Python's, which pandas writes; a count may be text too. Raises: DataError for others.
     """
     if isinstance(value, str) and value.strip():
         value = _parsed(value, id, column)
     if value is None or value == "":
-        return {}
+        return []
     if isinstance(value, list):
-        labels = [label for label in map(label_of, value) if label is not None]
-        return {label: labels.count(label) for label in dict.fromkeys(labels)}
+        if any(isinstance(vote, Mapping) for vote in value):
+            return [_named(vote, id, column) for vote in value]
+        return [(None, label) for label in map(label_of, value) if label is not None]
     if not isinstance(value, Mapping):
         raise _bad(id, column, value)
-    found = {}
+    found: list[tuple[str | None, str]] = []
     for label, count in value.items():
         if count is None:
             continue
@@ -171,8 +184,22 @@ def _counts(value: Any, id: str, column: str) -> dict[str, int]:
         whole = isinstance(count, int | float) and not isinstance(count, bool)
         if not (whole and float(count).is_integer() and 0 <= count <= MOST_VOTES):
             raise _bad(id, column, value)
-        found[str(label)] = int(count)
+        found += [(None, str(label))] * int(count)
     return found
+
+
+def _named(vote: Any, id: str, column: str) -> tuple[str | None, str]:
+    """Rater and label of one object: a label under one of VOTE, or beside the rater alone."""
+    if not isinstance(vote, Mapping):
+        raise _bad(id, column, vote)
+    rater = next((name for name in vote if RATER.search(name)), None)
+    others = [name for name in vote if name != rater]
+    label = next((name for name in others if name.lower() in VOTE), None)
+    if label is None and len(others) == 1:
+        label = others[0]
+    if label is None:
+        raise _bad(id, column, vote)
+    return label_of(vote[rater]) if rater else None, label_of(vote[label]) or ""
 
 
 def _parsed(text: str, id: str, column: str) -> Any:
@@ -188,6 +215,6 @@ def _bad(id: str, column: str, value: Any) -> DataError:
     problem = Problem(
         f"row {id}: {column} is {json.dumps(value, ensure_ascii=False)[:80]}",
         key=column,
-        allowed="an object label -> count of votes",
+        allowed="an object label -> count, or a list of labels, or of objects with rater and label",
     )
     return DataError(str(problem), [problem])

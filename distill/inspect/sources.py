@@ -19,6 +19,9 @@ SPLITS = {
 }  # fmt: skip
 """File names (and values of a split column) -> the split they hold."""
 
+SHOWN_FILES = 5
+WORDS_OF_A_SENTENCE = 8
+
 ONLY = "train"
 """The split of a dataset that has none."""
 
@@ -76,6 +79,40 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
     return {
         name: next(found[name][end] for end in ENDINGS if end in found[name]) for name in ordered
     }
+
+
+def reading_notes(
+    path: Path | str, items: Sequence[Item], columns: Sequence[str] | None
+) -> list[str]:
+    """What a reader should know of how files were read: files left out, data taken for a header."""
+    path = Path(path)
+    notes = []
+    if path.is_dir():
+        used = {file for files in split_files(path).values() for file in files}
+        others = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in ENDINGS
+                  and file not in used]  # fmt: skip
+        if others:
+            shown = ", ".join(others[:SHOWN_FILES]) + (", ..." if len(others) > SHOWN_FILES else "")
+            notes.append(
+                f"Not read, as no split is named so, or the split has another file: {shown}."
+            )
+    separated = path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".txt")
+    if columns is None and separated and (name := _data_as_header(items)):
+        notes.append(
+            f"The first line seems to be data, not a header ({name[:60]!r}): if so, name the "
+            "columns with --columns A,B,C."
+        )
+    return notes
+
+
+def _data_as_header(items: Sequence[Item]) -> str | None:
+    """A column name that is a value: a number, a sentence, or one that stands below it too."""
+    for name in dict.fromkeys(name for item in items for name in item.fields):
+        number = name.replace(".", "", 1).lstrip("-").isdigit()
+        sentence = name.count(" ") >= WORDS_OF_A_SENTENCE - 1
+        if number or sentence or any(item.fields.get(name) == name for item in items):
+            return name
+    return None
 
 
 def _one_file(path: Path, columns: Sequence[str] | None) -> list[Item]:

@@ -12,7 +12,7 @@ from distill.filters.refusal import Refusal
 from distill.inspect.gates import check_gates
 from distill.inspect.inspect import Options, inspect_rows
 from distill.inspect.ratings import Layout
-from distill.inspect.sources import Item, read_dataset
+from distill.inspect.sources import Item, read_dataset, reading_notes
 from distill.progress import Listener, silent
 from distill.recipe.filtering import RefusalFilter
 from distill.recipe.task import GenerateTask
@@ -61,6 +61,7 @@ def inspect_dataset(request: Request, listen: Listener = silent) -> dict[str, An
             place=engine.workplace(),
         )
     report = {"dataset": str(request.dataset), **report}
+    report["notes"] += reading_notes(request.dataset, items, request.columns)
     report["gates"] = check_gates(report, request.under, request.over)
     report["page"] = None
     if request.out is not None:

@@ -3,7 +3,9 @@
 import pytest
 
 from distill.errors import UsageError
+from distill.inspect.inspect import Options, inspect_rows
 from distill.inspect.mapping import guess_columns, rater_families
+from distill.inspect.view import View
 
 TURNS = [{"role": "user", "content": "hi there"}, {"role": "assistant", "content": "yes"}]
 
@@ -17,6 +19,12 @@ TURNS = [{"role": "user", "content": "hi there"}, {"role": "assistant", "content
          "question", "answer"),
         ({"prompt": "say it again", "chosen": "a b", "rejected": "b c"}, "preference",
          "prompt", None),
+        ({"problem": "how many are there", "final": "There are many more"}, "instruction",
+         "problem", "final"),
+        ({"english": "this is a good day to go", "german": "das ist ein guter Tag zu gehen"},
+         "instruction", "english", "german"),
+        ({"text": "a story of old", "author": "Ann Lee"}, "text", "text", None),
+        ({"a": 3, "b": 4}, "table", None, None),
         ({"messages": TURNS}, "chat", None, None),
         ({"text": "a story of old"}, "text", "text", None),
         ({"url": "http://a.example/x", "n": 3}, "table", None, None),
@@ -30,6 +38,43 @@ def test_shapes(row, shape, asked, answer):
     ]
     found = guess_columns(rows, {})
     assert (found.shape, found.input, found.output) == (shape, asked, answer)
+
+
+def test_conversations_that_end_with_a_label(items_of):
+    """Fields beside the messages are used; without them short answers are the labels."""
+    rows = [
+        {"messages": [{"role": "user", "content": f"Label this: some text {n}"},
+                      {"role": "assistant", "content": "ab"[n % 2]}],
+         "text": f"some text {n}", "label": "ab"[n % 2], "topic": "xyz"[n % 3]}
+        for n in range(30)
+    ]  # fmt: skip
+    found = guess_columns(rows, {})
+    assert (found.shape, found.input, found.output) == ("classification", "text", "label")
+    bare = [{"messages": row["messages"]} for row in rows]
+    found = inspect_rows(items_of(*bare), Options())
+    assert found["mapping"]["shape"] == "chat"
+    assert found["labels"]["counts"] == {"a": 15, "b": 15}
+    other = [{"messages": row["messages"], "topic": row["topic"]} for row in rows]
+    assert guess_columns(other, {}).shape == "chat"
+
+
+def test_preferences_that_hold_their_prompt(items_of):
+    """As messages, or as one text, the prompt is read from what both sides begin with."""
+    asked = [f"how do I get to place {n}" for n in range(9)]
+    turns = [
+        {side: [{"role": "user", "content": q}, {"role": "assistant", "content": side}]
+         for side in ("chosen", "rejected")}
+        for q in asked
+    ]  # fmt: skip
+    text = [
+        {side: f"\n\nHuman: {q}\n\nAssistant: {side}" for side in ("chosen", "rejected")}
+        for q in asked
+    ]
+    for rows in (turns, text):
+        items = items_of(*rows)
+        view = View(items, guess_columns([item.fields for item in items], {}))
+        assert all(q in seen for q, seen in zip(asked, view.inputs, strict=True))
+        assert view.answers == (["chosen"] * 9, ["rejected"] * 9)
 
 
 def test_the_user_wins():

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from distill.errors import DataError, UsageError
+from distill.inspect import fixes, formats
 from distill.inspect.inspect import Options, inspect_rows
 from distill.inspect.ratings import Layout
 
@@ -54,6 +55,56 @@ def test_faults_of_answers(items_of):
     assert {kind: entry["rows"] for kind, entry in found.items()} == {
         "empty": ["r30"], "refusal": ["r31"], "truncated": ["r32", "r33"], "boilerplate": [],
     }  # fmt: skip
+
+
+def test_ends_that_are_none_cut_off(items_of):
+    """Lists, series, names and questions may end as they like; sides of a preference are texts."""
+    whole = "This is a whole sentence of more than a dozen words that ends as it should do"
+    ends = [".", ":\n- milk\n- three more things that people buy on any day of the year",
+            ": one, two, three, four", ".\n\nThe End"]  # fmt: skip
+    rows = [{"prompt": f"do it {n} {whole}", "chosen": f"{n} {whole}{ends[n % 4]}",
+             "rejected": f"{n} {whole[: 60 if n == 5 else 99]}."[: -1 if n == 5 else None]}
+            for n in range(24)]  # fmt: skip
+    rows[7]["chosen"] = ""
+    refuses = lambda text: "refusal" if text.startswith(("3 ", "4 ")) else None  # noqa: E731
+    rows[3]["rejected"] = "fine. " + rows[3]["rejected"]
+    rows[4]["chosen"] = "fine. " + rows[4]["chosen"]
+    found = inspect_rows(items_of(*rows), Options(), refusal=refuses)
+    assert {kind: entry["rows"] for kind, entry in found["faults"].items()} == {
+        "empty": ["r7"], "refusal": ["r3"], "truncated": ["r5"], "boilerplate": [],
+    }  # fmt: skip
+    assert set(found["lengths"]) == {"input", "output", "chosen", "rejected"}
+
+
+def test_habits_of_texts(report):
+    """A digit is neither large nor small; few texts have no habits."""
+    rows = [{"question": f"what is it, {n}?", "answer": f"The answer is {n}."} for n in range(40)]
+    rows[3]["answer"], rows[4]["answer"] = "4 and 5 make it.", "it is small."
+    feature = report(*rows)["format"]["features"]["begins with a capital"]
+    assert (feature["rule"], feature["rows"]) == ("with", ["r4"])
+    shown = [fix["what"] for fix in report(*rows)["fix_first"] if fix["kind"] == "format"]
+    assert "texts without a capital at the beginning" in shown
+    assert report(*rows[:9])["format"]["features"]["begins with a capital"]["rule"] is None
+
+
+def test_counts_of_copies_agree(report):
+    """What to fix first counts copies as the part on duplicates does, in mixed clusters too."""
+    text = "these are a good many words that stand in one row after another of this set"
+    rows = [{"text": t} for t in (f"{text} here", f"{text} now", f"{text} here", "quite another")]
+    found = report(*rows)
+    counts = {fix["kind"]: fix["rows"] for fix in found["fix_first"]}
+    assert (found["duplicates"]["exact"], found["duplicates"]["near"]) == (1, 1)
+    assert (counts["exact_duplicates"], counts["near_duplicates"]) == (["r2"], ["r1"])
+
+
+def test_questions_on_one_text_are_no_copies(report):
+    """A context that rows share does not make them near-duplicates."""
+    context = "a long text about a river and the towns that stand along it since olden times " * 4
+    asked = ["who built the bridge", "when was it finished", "how long is the river",
+             "which town is largest", "who built the bridge"]  # fmt: skip
+    rows = [{"question": q, "context": context, "answer": "one"} for q in asked]
+    found = report(*rows)["duplicates"]
+    assert (found["exact"], found["near"]) == (1, 0)
 
 
 def test_personal_data_is_masked(report):
@@ -125,3 +176,9 @@ def test_slices_and_fixes(report):
     assert (first["kind"], first["count"], first["rows"]) == ("leakage", 1, ["r1"])
     ids = {f"r{n}" for n in range(32)}
     assert all(ids >= set(fix["rows"]) for fix in found["fix_first"])
+
+
+def test_every_habit_and_fault_has_words():
+    """What is measured can be said."""
+    assert set(fixes.HABITS) == set(formats.FEATURES)
+    assert set(fixes.BROKEN) == set(formats.FAULTS)

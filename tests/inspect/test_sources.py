@@ -5,7 +5,7 @@ import json
 import pytest
 
 from distill.errors import DataError
-from distill.inspect.sources import read_dataset
+from distill.inspect.sources import read_dataset, reading_notes
 
 
 def test_json_of_splits_with_unnamed_columns(tmp_path):
@@ -37,6 +37,48 @@ def test_json_of_columns(tmp_path, value, splits):
     assert [item.split for item in items] == splits
     assert [item.fields["text"] for item in items] == ["hi", "ho"] * (len(splits) // 2)
     assert [item.fields["label"] for item in items] == ["a", "b"] * (len(splits) // 2)
+
+
+def test_articles_of_squad(tmp_path):
+    """One row per question, in an object beside a version, or in splits."""
+    asked = [{"id": "q1", "question": "who", "answers": [{"text": "ann", "answer_start": 0}]},
+             {"id": "q2", "question": "why", "answers": []}]  # fmt: skip
+    articles = [{"title": "t", "paragraphs": [{"context": "ann came", "qas": asked}]}]
+    path = tmp_path / "d.json"
+    for value in ({"data": articles, "version": "1.1"}, {"train": articles}, articles):
+        path.write_text(json.dumps(value))
+        one, other = read_dataset(path)
+        assert (one.id, one.fields["context"], one.fields["answer"]) == ("q1", "ann came", "ann")
+        assert (other.fields["question"], other.fields["answers"]) == ("why", [])
+
+
+def test_rows_beside_plain_values(tmp_path):
+    """An object may hold its rows under any name, beside a version."""
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"version": 2, "items": [{"a": 1}, {"a": 2}]}))
+    assert [dict(item.fields) for item in read_dataset(path)] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("first", ["no", "3.5", "this is a sentence of eight words or so"])
+def test_data_taken_for_a_header_is_told(tmp_path, first):
+    """A value below it, a number or a sentence is no name of a column."""
+    path = tmp_path / "d.tsv"
+    path.write_text(f"u1\t{first}\nu2\tno\nu3\tno\n")
+    [note] = reading_notes(path, read_dataset(path), None)
+    assert "--columns" in note
+    assert reading_notes(path, read_dataset(path, ["u", "x"]), ["u", "x"]) == []
+    path.write_text("unit\tlabel\nu2\tno\n")
+    assert reading_notes(path, read_dataset(path), None) == []
+
+
+def test_files_left_out_of_a_folder_are_told(tmp_path):
+    """A file that no split is named after is not read, and the reader is told."""
+    for name in ("gold.csv", "labels.csv"):
+        (tmp_path / name).write_text("text,label\na,x\n")
+    (tmp_path / "README.md").write_text("words\n")
+    [note] = reading_notes(tmp_path, read_dataset(tmp_path), None)
+    assert "labels.csv" in note
+    assert "README" not in note
 
 
 def test_splits_of_plain_texts_are_no_columns(tmp_path):
