@@ -18,6 +18,7 @@ from distill.report.plots import (
 
 MOST_BARS = 30
 SHORT = 42
+LEGEND = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
 HEAT = [[0.0, "rgba(63,127,214,0.06)"], [1.0, "#3f7fd6"]]
 
 
@@ -72,7 +73,7 @@ def labels(found: Mapping[str, Any] | None) -> str | None:
     figure.update_layout(
         barmode="stack",
         showlegend=several,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        legend=LEGEND,
     )
     _across(figure)
     return finished(figure, 50 + 30 * several + 22 * len(shown))
@@ -109,7 +110,7 @@ def leakage(found: Mapping[str, Mapping[str, Any]]) -> str | None:
     figure.update_layout(
         barmode="group",
         showlegend=True,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        legend=LEGEND,
     )
     _across(figure)
     return finished(figure, 90 + 64 * len(pairs))
