@@ -87,14 +87,31 @@ def export(
     labels: LabelsOption = None,
     rubric: RubricOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the draw.")] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(
+            "--ids",
+            metavar="FILE",
+            help="Only these rows: an id on each line, or the .json that inspect --json printed.",
+        ),
+    ] = None,
+    fix: Annotated[
+        str | None,
+        typer.Option("--fix", metavar="KIND", help="Of that .json one kind, e.g. label_errors."),
+    ] = None,
 ) -> None:
     """Choose rows and write them for reviewers."""
+    from distill.review.named import read_named
     from distill.run import review_work
     from distill.run.review_place import find_place
 
     _refuse("--format", format)
     _refuse("--choose", choose)
     _refuse("--kind", kind)
+    if fix is not None and ids is None:
+        problem = Problem("--fix says which rows of --ids FILE, which is missing")
+        raise UsageError(str(problem), [problem])
+    named = read_named(ids, fix) if ids else None
     place = find_place(run, outputs=_names(output), labels=_names(labels), rubric=rubric, seed=seed)
     made = review_work.export(
         place,
@@ -105,6 +122,7 @@ def export(
         kind=kind,  # type: ignore[arg-type]
         overlap=overlap,
         reviewers=_names(reviewer),
+        named=named,
     )
     out: Output = context.obj
     files = made.get("packs") or [made]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from distill.errors import Problem, UsageError
 from distill.review.choose import Choose, Chosen, assign, choose_rows
 from distill.review.doubt import find_doubts
+from distill.review.named import NAMED, choose_named
 from distill.review.pack import Kind, Pack, PackRow, pack_id_of, visible
 from distill.review.source import Source
 
@@ -20,11 +21,13 @@ def make_packs(
     reviewers: Sequence[str],
     packs: Mapping[str, Pack],
     now: str,
+    named: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[Pack]:
     """One pack, or one for each of several reviewers.
 
     With `overlap` K and one reviewer, rows that K others have in their packs are left out, and rows
-    that some have come first, so that packs made one after the other overlap.
+    that some have come first, so that packs made one after the other overlap. `named` rows (id ->
+    why) are sent in place of those that `choose` would choose.
 
     Raises: UsageError when nothing is left to send.
     """
@@ -37,10 +40,14 @@ def make_packs(
             "no row is left to send", file=source.name, fix="Raise --overlap or leave it out."
         )
         raise UsageError(str(problem), [problem])
-    chosen = choose_rows(ids, doubts, choose, rows, source.seed)
+    if named is None:
+        chosen = choose_rows(ids, doubts, choose, rows, source.seed)
+    else:
+        chosen = choose_named(ids, named, rows, source.name)
     hashes = source.hashes()
     made = [_row(source, pick, kind, hashes[pick.id]) for pick in chosen]
-    blank = Pack("", kind, source.name, now, source.schema, (), None, overlap, choose, len(ids))
+    blank = Pack("", kind, source.name, now, source.schema, (), None, overlap,
+                 choose if named is None else NAMED, len(ids))  # fmt: skip
     if len(reviewers) < 2:
         return [finished(blank, made, reviewers[0] if reviewers else None)]
     given = assign([row.row_id for row in made], reviewers, overlap or 1, source.seed)

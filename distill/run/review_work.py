@@ -37,22 +37,24 @@ def export(
     kind: Kind | None = None,
     overlap: int | None = None,
     reviewers: Sequence[str] = (),
+    named: Mapping[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Any]:
     """Writes a pack, or one for each of several reviewers, and remembers it.
 
-    What is not given is what the recipe says of review.
+    What is not given is what the recipe says of review; all `named` rows go unless `rows` is given.
     """
     said = place.defaults
     explicit = said.overlap if said.overlap > 1 else None
     packs = make_packs(
         place.source,
-        rows=rows if rows is not None or place.run is None else said.rows,
+        rows=rows if rows is not None or place.run is None or named is not None else said.rows,
         choose=choose or said.choose,
         kind=kind or said.kind,
         overlap=overlap if overlap is not None else explicit,
         reviewers=list(reviewers),
         packs=read_packs(place.source.folder),
         now=now(),
+        named=named,
     )
     written = [write(place, pack, path, format) for pack, path in zip(
         packs, _paths(to, packs), strict=True)]  # fmt: skip

@@ -225,3 +225,45 @@ def test_a_quality_filter_learns_from_the_run_s_own_review(tmp_path, monkeypatch
     learnt = made()
     assert learnt["facts"]["approved"] == sum(one["decision"] == "accept" for one in said)
     assert learnt["reasons"]["rejected_by_people"] > 0
+
+
+def test_what_inspect_found_goes_straight_into_a_pack(workdir, project):
+    """The ids of inspect name rows to review, by its JSON or one on a line, the first first."""
+    (workdir / "more").mkdir()
+    rows = [{"text": f"a text number {n}", "label": "ab"[n % 2]} for n in range(12)]
+    rows += [
+        {**rows[2], "label": "b"},
+        rows[5],
+        {"text": "write to ann@mail.example", "label": "a"},
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (workdir / "more/train.jsonl").write_text(lines)
+    (workdir / "more/test.jsonl").write_text(lines[: lines.index("\n") + 1])
+    found = project.command("inspect", "more", "--json").json
+    (workdir / "found.json").write_text(json.dumps(found))
+    export = ["review", "export", "more/train.jsonl", "--to", "p.jsonl", "--format", "jsonl"]
+
+    def sent(*flags):
+        assert project.command(*export, *flags).code == 0
+        return [json.loads(line) for line in (workdir / "p.jsonl").read_text().splitlines()]
+
+    pack = sent("--ids", "found.json")
+    assert {row["row_id"] for row in pack} == {
+        row.removeprefix("train/") for fix in found["fix_first"] for row in fix["rows"]
+    }
+    [private] = sent("--ids", "found.json", "--fix", "pii")
+    assert "ann@" in json.dumps(private)
+    (workdir / "ids.txt").write_text(f"{pack[1]['row_id']}\n{pack[0]['row_id']}\nnosuch\n")
+    assert len(sent("--ids", "ids.txt")) == 2
+    assert [row["row_id"] for row in sent("--ids", "ids.txt", "--rows", "1")] == [pack[1]["row_id"]]
+    (workdir / "none.txt").write_text("nosuch\n")
+    wrong = (
+        (["--ids", "none.txt"], "nosuch"),
+        (["--ids", "found.json", "--fix", "nosuch"], "pii"),
+        (["--ids", "more/train.jsonl", "--fix", "pii"], "JSON of inspect"),
+        (["--fix", "pii"], "--ids"),
+        (["--ids", "absent.json"], "absent.json"),
+    )
+    for flags, told in wrong:
+        said = project.command(*export, *flags)
+        assert (said.code, told in said.err) == (2, True), said.err
