@@ -48,14 +48,16 @@ def choose_named(
 ) -> list[Chosen]:
     """The named rows that are there, in the order of `ids`; of more than `rows` the first named.
 
-    A row that inspect read from a folder is called SPLIT/ID where two files share an id.
+    A row that inspect read from a folder is called SPLIT/ID where two files share an id; it is here
+    where `source` is the file of that split.
 
     Raises: UsageError when none is there.
     """
     there = set(ids)
     found: dict[str, tuple[str, ...]] = {}
     for id, why in named.items():
-        plain = id if id in there else id.partition("/")[2]
+        split, _, rest = id.partition("/")
+        plain = rest if id not in there and _holds(source, split) else id
         if plain in there:
             found.setdefault(plain, why)
     if not found:
@@ -68,6 +70,14 @@ def choose_named(
         raise UsageError(str(problem), [problem])
     chosen = set(list(found)[:rows])
     return [Chosen(id, found[id], 1.0) for id in ids if id in chosen]
+
+
+def _holds(file: str, split: str) -> bool:
+    """Whether a file is that of a split, as inspect reads folders."""
+    stem = Path(file).stem.lower()
+    return bool(split) and any(
+        stem.startswith(name) for name in (split, {"val": "dev", "test": "eval"}.get(split, split))
+    )
 
 
 def _fixes(path: Path) -> list[Mapping[str, Any]]:
