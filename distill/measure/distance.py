@@ -70,7 +70,8 @@ def vector_distance(one: Any, other: Any, *, seed: int = 0) -> dict[str, Any]:
     x = np.c_[rng.multinomial(n, ones(n) / n, RESAMPLES), zeros((RESAMPLES, m))]
     y = np.c_[zeros((RESAMPLES, n)), rng.multinomial(m, ones(m) / m, RESAMPLES)]
     shuffled = np.array([rng.permutation(np.r_[ones(n), zeros(m)]) for _ in range(RESAMPLES)])
-    return _shape(value, energy(x, y), energy(shuffled, 1 - shuffled), n + m)
+    # The estimate has no bias, so of sets that are alike it may fall below the least distance.
+    return _shape(max(0.0, value), energy(x, y), energy(shuffled, 1 - shuffled), n + m)
 
 
 def _resampled(
@@ -95,7 +96,7 @@ def _shape(value: float, drawn: Any, chance: Any, n: int) -> dict[str, Any]:
     # Resampled sets are further apart than the sets themselves; the bias is taken off again.
     low, high = np.quantile(drawn, [tail, 1 - tail]) - drawn.mean() + value
     return {
-        "value": value, "low": max(0.0, float(low)), "high": float(high), "n": n,
+        "value": value, "low": max(0.0, float(low)), "high": max(0.0, float(high)), "n": n,
         "chance": limit, "differs": bool(value > limit),
     }  # fmt: skip
 

@@ -107,7 +107,9 @@ def _fix(fix: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> dict[
 def _card(id: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
     if id not in rows:
         return None
-    fields = {name: _cut(words(value)) for name, value in list(rows[id].items())[:FIELDS]}
+    fields = {
+        name: _cut(words(value)) or "(empty)" for name, value in list(rows[id].items())[:FIELDS]
+    }
     return {"id": id, "fields": fields}
 
 

@@ -18,6 +18,8 @@ from distill.report.plots import (
 
 MOST_BARS = 30
 SHORT = 42
+FEW_RATERS = 12
+"""Up to so many have a bar each; more are points."""
 LEGEND = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
 HEAT = [[0.0, "rgba(63,127,214,0.06)"], [1.0, "#3f7fd6"]]
 
@@ -185,6 +187,8 @@ def raters(found: Mapping[str, Mapping[str, Any]]) -> str | None:
 
     if not found:
         return None
+    if len(found) <= FEW_RATERS:
+        return bars({n: round(e["informativeness"], 2) for n, e in found.items()}, STUDENT, "of 1")
     figure = go.Figure(
         go.Scatter(
             x=[entry["ratings"] for entry in found.values()],

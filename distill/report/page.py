@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from distill.report import figures
 
+SHORT = 100
+"""Characters of JSON that stand on one line."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -24,7 +26,10 @@ def words(value: Any) -> str:
     """A field's value as it is shown."""
     if value is None:
         return "(no answer)"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+    if isinstance(value, str):
+        return value
+    line = json.dumps(value, ensure_ascii=False)
+    return line if len(line) <= SHORT else json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def environment() -> Environment:
@@ -36,7 +41,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(title=figures.title, number=_number, duration=_duration, moment=_moment)
+    made.filters.update(
+        title=figures.title,
+        number=_number,
+        duration=_duration,
+        moment=_moment,
+        written=lambda text: json.dumps(text, ensure_ascii=False),
+    )
     return made
 
 

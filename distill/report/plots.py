@@ -138,9 +138,12 @@ def plotted_metrics(metrics: Mapping[str, Mapping[str, Any]], most: int = 3) -> 
 
 
 def _losses(stage: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """What a stage took away, the largest reasons by name."""
+    """What a stage took away, the largest reasons by name, in the order of the filters."""
     reasons = sorted(stage["reasons"].items(), key=lambda item: (-item[1], item[0]))
     shown, rest = reasons[:MOST_REASONS], reasons[MOST_REASONS:]
+    order = [one["filter"] for one in stage.get("filters") or ()]
+    place = {name: at for at, name in enumerate(order)}
+    shown.sort(key=lambda item: place.get(item[0].partition(":")[0], len(order)))
     losses = [(f"{stage['stage']}: {title(reason)}", count) for reason, count in shown]
     other = sum(count for _, count in rest)
     unnamed = stage["rejected"] + stage["failed"] - sum(stage["reasons"].values())

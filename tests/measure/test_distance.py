@@ -46,3 +46,11 @@ def test_nothing_to_compare_says_why():
     for found in (label_distance([], ["a"]), number_distance([], [1]), vector_distance([], [[1]])):
         assert found["value"] is None
         assert found["why"]
+
+
+def test_sets_that_are_alike_are_no_less_than_nothing_apart():
+    """The estimate may fall below 0 by chance; the figure and its interval do not."""
+    luck = np.random.default_rng(5)
+    for _ in range(5):
+        found = vector_distance(luck.normal(size=(40, 3)), luck.normal(size=(40, 3)))
+        assert 0 <= found["low"] <= found["value"] <= found["high"]

@@ -3,6 +3,7 @@
 import base64
 import copy
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from distill.report.html import render
 from distill.report.model import empty_report
+from distill.report.plots import waterfall
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -171,3 +173,20 @@ def test_an_empty_run_has_a_page() -> None:
 def test_a_part_that_did_not_run_is_left_out(report: dict[str, Any], missing: str) -> None:
     """Each part may be null on its own."""
     assert render({**report, missing: None}, {}, [])
+
+
+def test_rows_fall_in_the_order_of_the_filters(report):
+    """The waterfall and its table go as the filters went, not by size."""
+    stage = report["rows"][1]
+    stage["reasons"] = {"agree:unclear": 96, "length:too_short": 31, "surplus": 252}
+    stage["filters"] = [
+        {"filter": "length", "in": 1179, "dropped": 31, "restored": 4, "reasons": {}},
+        {"filter": "agree", "in": 1148, "dropped": 96, "restored": 0, "reasons": {}},
+    ]
+    bars = json.loads(waterfall(report["rows"]))["data"][0]["y"]
+    places = [next(at for at, bar in enumerate(bars) if word in bar)
+              for word in ("length", "agree", "surplus")]  # fmt: skip
+    assert places == sorted(places)
+    page = render(report, {})
+    table = page[page.index("Filter by filter") :]
+    assert table.index(">1,148<") < table.index(">96<") < table.index(">1,052<")

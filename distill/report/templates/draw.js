@@ -1,7 +1,21 @@
 // Draws every plot of the page from the JSON beside it. No request, no cloud button.
+const NARROW = 500, LONGEST = 18;
+const shortened = (name) =>
+  name.length > LONGEST ? `${name.slice(0, LONGEST / 2)}\u2026${name.slice(1 - LONGEST / 2)}` : name;
+// Long names of bars would leave no room for the bars on a small screen.
+function fit(figure, width) {
+  const names = figure.data.filter((one) => one.orientation === "h").flatMap((one) => one.y);
+  if (width >= NARROW || !names.length) return;
+  const shown = [...new Set(names)];
+  Object.assign(figure.layout.yaxis ??= {}, {
+    tickmode: "array", tickvals: shown, ticktext: shown.map(shortened), tickfont: { size: 11 },
+  });
+  Object.assign(figure.layout.xaxis ??= {}, { nticks: 4, tickangle: 0, tickfont: { size: 11 } });
+}
 for (const block of document.querySelectorAll("script[data-plot]")) {
   const place = document.getElementById(block.dataset.plot);
   const figure = JSON.parse(block.textContent);
+  fit(figure, place.clientWidth);
   Plotly.newPlot(place, figure.data, figure.layout, {
     displaylogo: false,
     displayModeBar: false,
