@@ -28,6 +28,7 @@ def test_a_template_makes_a_dataset(project, workdir, template):
     rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
     assert len(rows) >= 4
     assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
+    assert len({row["messages"][-1]["content"] for row in rows}) > 2
     assert (folder / "val.jsonl").read_text()
 
 
