@@ -1,6 +1,8 @@
 """The command that says which method fits: advise."""
 
+import re
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,13 @@ DERIVED = {
     "team_and_budget": "none, some",
     "heavy": "yes (300,000 rows a month or more, or under 100 ms), no",
     "behaviour": "yes, no",
+}
+
+YES_OR_NO = {"yes": True, "y": True, "no": False, "n": False}
+DERIVED_WORDS: dict[str, dict[str, Any]] = {
+    "team_and_budget": {"none": "none", "some": "some"},
+    "heavy": YES_OR_NO,
+    "behaviour": YES_OR_NO,
 }
 
 
@@ -34,7 +43,6 @@ def advise(
     from distill.plan.advise import advise as walk
     from distill.plan.facts import Facts, with_facts
     from distill.plan.rungs import rungs, told
-    from distill.run.judge_eval import read_pairs
 
     output: Output = context.obj
     facts, here = Facts(), None
@@ -44,11 +52,22 @@ def advise(
 
         loaded = load_recipe(recipe)
         facts, here = facts_of(loaded), costs_here(loaded)
-    facts = with_facts(facts, read_pairs(",".join(fact or ()), "--fact"))
+    facts = with_facts(facts, _pairs(fact or ()))
     alone = output.as_json or output.quiet or not (sys.stdin.isatty() and sys.stdout.isatty())
     found = walk(facts, None if alone or recipe is not None else _asked)
     plain = told(found, rungs(found, here))
     output.result(plain, _text(plain))
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    """The facts as typed; a comma inside a number is no end of it: rows_per_month=300,000."""
+    from distill.run.judge_eval import read_pairs
+
+    found: dict[str, str] = {}
+    for part in (part for text in texts for part in re.split(r",(?=\s*\w+\s*=)", text)):
+        name, equals, value = part.partition("=")
+        found |= read_pairs(f"{name}{equals}{value.replace(',', '')}", "--fact")
+    return found
 
 
 def _asked(fact: str, question: str, why: str) -> Any:
@@ -64,8 +83,11 @@ def _asked(fact: str, question: str, why: str) -> Any:
         if not text.strip():
             return None
         if fact in DERIVED:
-            plain = text.strip().lower()
-            return plain if fact == "team_and_budget" else plain.startswith("y")
+            found = DERIVED_WORDS[fact].get(text.strip().lower())
+            if found is not None:
+                return found
+            typer.echo(f"  {text.strip()!r} is none of: {DERIVED[fact]}")
+            continue
         try:
             return read_fact(fact, text)
         except UsageError as error:

@@ -1,7 +1,7 @@
 """Which method, and why: walks the decision tree of `tree.yaml` and keeps every reason."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -67,6 +67,7 @@ def advise(facts: Facts, answer: Answerer | None = None) -> Advice:
         value = getattr(known, fact)
         if value is None and answer is not None:
             value = answer(fact, question["ask"], question["why"])
+            known = _told(known, fact, value)
         assumed = value is None
         if value is None:
             value = getattr(DEFAULTS, fact)
@@ -76,6 +77,13 @@ def advise(facts: Facts, answer: Answerer | None = None) -> Advice:
         if "ladder" in branch:
             return Advice(known, path, branch["ladder"], _warnings(known, warned))
         name = branch["then"]
+
+
+def _told(facts: Facts, name: str, value: Any) -> Facts:
+    """The facts with an answer: costs, starters and warnings follow from it too."""
+    if value is None or name not in {one.name for one in fields(Facts)}:
+        return facts
+    return replace(facts, **{name: value})
 
 
 def _fits(branch: Mapping[str, Any], value: Any) -> bool:

@@ -3,7 +3,7 @@
 
 def test_from_facts(project):
     """The path, the ladder with its costs, the reasons and the rows to collect, as text."""
-    said = project.command("advise", "--fact", "task=classify,rows_per_month=5000000")
+    said = project.command("advise", "--fact", "task=classify,rows_per_month=5,000,000")
     assert said.code == 0
     for part in (
         "1. classifier",

@@ -108,6 +108,8 @@ def test_a_person_is_asked_only_for_what_is_not_known():
     found = advise(Facts(knowledge="none", labelled_rows=500), answer)
     assert asked == ["from_scratch", "team_and_budget", "task"]
     assert found.ladder[0] == "few_shot"
+    starter = told(found, rungs(found))["ladder"][0]["starter"]
+    assert starter["command"] == "distill init my-project --template judge"
 
 
 def test_the_tree_is_whole():
