@@ -39,6 +39,22 @@ TeacherOption = Annotated[
     str | None,
     typer.Option("--teacher-column", metavar="COL", help="A teacher's verdicts, as a line."),
 ]
+SwappedOption = Annotated[
+    Path | None,
+    typer.Option("--verdicts-ba", metavar="FILE", help="Verdicts with the second answer first."),
+]
+GoldOption = Annotated[
+    str | None,
+    typer.Option("--gold-columns", metavar="A,B,C", help="People's verdicts: their majority."),
+]
+MapOption = Annotated[
+    str | None,
+    typer.Option("--map", metavar="a=COL,b=COL,...", help="Which column, or path in it, is what."),
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", metavar="WORD=a,...", help="What this file calls a, b and tie."),
+]
 SlicesOption = Annotated[
     str | None, typer.Option("--slices", metavar="A,B", help="Columns to report apart.")
 ]
@@ -172,20 +188,16 @@ def evaluate(
         ),
     ] = None,
     verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, JSONL.")
+        Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts.")
     ] = None,
+    verdicts_ba: SwappedOption = None,
     verdict_column: Annotated[
         str | None,
         typer.Option("--verdict-column", metavar="COL", help="The verdicts lie in this column."),
     ] = None,
-    gold_columns: Annotated[
-        str | None,
-        typer.Option("--gold-columns", metavar="A,B,C", help="People's verdicts: their majority."),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option("--map", metavar="a=COL,b=COL,...", help="Which column is what."),
-    ] = None,
+    gold_columns: GoldOption = None,
+    columns: MapOption = None,
+    labels: LabelsOption = None,
     teacher_column: TeacherOption = None,
     slice_columns: SlicesOption = None,
     to_review: ToReviewOption = None,
@@ -204,21 +216,19 @@ def evaluate(
     from distill.run.judge_extras import with_comparisons, with_probes
 
     output: Output = context.obj
-    given = [name for name in (judge, verdicts, verdict_column) if name is not None]
-    if len(given) > 1:
-        problem = Problem(
-            "more than one of --judge, --verdicts and --verdict-column", fix="Give one."
-        )
-        raise UsageError(str(problem), [problem])
-    if probe and judge is None:
-        problem = Problem("--probe asks a judge, and none is given", fix="Add --judge.")
-        raise UsageError(str(problem), [problem])
+    mapping = work.read_pairs(columns, "--map")
+    _require_one(judge, verdicts or verdicts_ba, verdict_column, work.verdict_roles(mapping), probe)
     limits = work.read_limits(fail_under or [], "--fail-under")
     rows = work.load_data(
-        data, work.read_pairs(columns, "--map"), _names(gold_columns), _names(slice_columns)
-    )
-    found, cost = work.recorded(data, rows, verdicts, verdict_column), None
-    if judge is not None:
+        data, mapping, _names(gold_columns), _names(slice_columns),
+        work.read_pairs(labels, "--labels"),
+    )  # fmt: skip
+    cost = None
+    if judge is None:
+        rows, found = work.recorded(
+            data, rows, mapping, file=verdicts, swapped=verdicts_ba, column=verdict_column
+        )
+    else:
         from distill.run.judges import ask_judge
 
         with output.progress() as listen:
@@ -236,6 +246,26 @@ def evaluate(
         lines.append(f"{work.write_disagreements(passport, to_review)} rows in {to_review}")
     missed = work.missed_limits(passport, limits)
     output.gated(passport.as_dict(), "\n".join(lines), missed)
+
+
+def _require_one(
+    judge: str | None, file: Path | None, column: str | None, named: list[str], probe: int
+) -> None:
+    """Verdicts come from one place, and only a judge can be probed.
+
+    Raises: UsageError.
+    """
+    problem = None
+    if len([name for name in (judge, file, column) if name is not None]) > 1:
+        problem = Problem(
+            "more than one of --judge, --verdicts and --verdict-column", fix="Give one."
+        )
+    elif judge is not None and named:
+        problem = Problem(f"--map names {named[0]} of recorded verdicts beside --judge")
+    elif probe and judge is None:
+        problem = Problem("--probe asks a judge, and none is given", fix="Add --judge.")
+    if problem is not None:
+        raise UsageError(str(problem), [problem])
 
 
 def _names(text: str | None) -> list[str]:

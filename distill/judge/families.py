@@ -8,17 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from distill.judge.columns import find_column
+from distill.judge.columns import find_writers
 from distill.judge.rows import JudgeRow, Value
 from distill.measure.intervals import proportion
 
-WRITERS = re.compile(
-    r"(?:(?:response|answer|output)_)?(?:model|generator|system|llm|writer)(?:_?(?:id|name))?_?"
-    r"(?P<side>[a1])(?:_?(?:id|name|model))?|(?:response|answer|output)_?(?P<other>[a1])_"
-    r"(?:model|generator|system|llm)"
-)
-"""The column of who wrote the first answer: model_a, generator_1, answer_a_model."""
-TWINS = {"a": "b", "1": "2"}
 FAMILIES = {
     "gpt": r"gpt|davinci|^o\d\b", "claude": r"claude", "gemini": r"gemini|bard|palm",
     "llama": r"llama|vicuna|alpaca|koala|guanaco", "mistral": r"mi[sx]tral", "qwen": r"qwen",
@@ -37,7 +30,7 @@ def family_preferences(
     Only pairs count of which exactly one answer is the family's and that both have decided. Largest
     gap first; None where no columns name the writers.
     """
-    columns = _writers(rows)
+    columns = find_writers(list(dict.fromkeys(name for row in rows for name in row.fields)))
     if columns is None:
         return None
     won: dict[str, list[tuple[bool, bool]]] = {}
@@ -73,18 +66,3 @@ def _line(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
         "people": proportion(people, len(pairs)),
         "difference": (judge - people) / len(pairs),
     }
-
-
-def _writers(rows: Sequence[JudgeRow]) -> tuple[str, str] | None:
-    columns = list(dict.fromkeys(name for row in rows for name in row.fields))
-    for column in columns:
-        plain = re.sub(r"[\s_-]+", "_", column.strip()).lower()
-        found = WRITERS.fullmatch(plain)
-        if found is None:
-            continue
-        side = "side" if found["side"] else "other"
-        at = found.start(side)
-        twin = find_column(columns, [plain[:at] + TWINS[plain[at]] + plain[at + 1 :]])
-        if twin is not None:
-            return column, twin
-    return None

@@ -27,9 +27,15 @@ WORDS: Mapping[str, Winner] = {
 }
 NAMED = re.compile(
     r"(?:the_)?(?:(?:model|response|answer|output|assistant|option|candidate|text|summary|"
-    r"completion|system)_?)?(?P<side>[ab12])(?:_(?:wins|is_better|better))?"
+    r"completion|system)_?)?(?P<side>[ab12])(?:_(?:wins|is_(?:the_)?(?:better|best)|better))?"
 )
 """A side by its letter or number, alone or behind what it is: "Response A", "model_1", "1"."""
+BETTER = re.compile(
+    r"(?:overall_|final_)?(?:winner|decision|verdict|preference|preferred|choice|answer|better|best)"
+    r"(?:_(?:response|answer|output|assistant|model|one))?(?:_is)?[:=_]*"
+    rf"{NAMED.pattern}"
+)
+"""A side behind what it is called: "Winner: A", "The better response is B" without its article."""
 BRACKETED = re.compile(r"\((?P<inside>[ab12])\)|\[+(?P<marked>[^\[\]]+)\]+")
 TIES = re.compile(r"(?:tie|draw)_?\([a-z_ ]+\)")
 """A tie and why, as FastChat writes it: "tie (bothbad)"."""
@@ -39,6 +45,14 @@ PASSES = {
     **dict.fromkeys(("fail", "failed", "no", "false", "incorrect", "bad"), 0.0),
 }
 """Pass/fail scales as numbers."""
+
+
+OUT_OF = re.compile(
+    r"(?:(?:(?:overall|final|total)[\s_-]+)?(?:score|rating|grade)\s*[:=]?\s*)?"
+    r"(?P<got>-?\d+(?:\.\d+)?)(?:\s*(?:/|out of)\s*(?P<most>\d+))?",
+    re.IGNORECASE,
+)
+"""A score with its name or the most that there is: "Score: 4", "4/5", "8 out of 10"."""
 
 
 class Unreadable(ValueError):
@@ -79,6 +93,8 @@ def read_score(value: Any) -> float | None:
     number = number_of(value)
     if number is None:
         number = PASSES.get(str(value).strip().lower())
+    if number is None and isinstance(value, str):
+        number = _out_of(value)
     if number is None:
         raise Unreadable(f"{json.dumps(value, ensure_ascii=False, default=str)[:60]} is no score")
     return number
@@ -123,8 +139,15 @@ def _word(value: str) -> Winner | None:
     text = BRACKETED.sub(lambda hit: hit["inside"] or hit["marked"], text).strip("_")
     if text in WORDS:
         return WORDS[text]
-    found = NAMED.fullmatch(text)
+    found = NAMED.fullmatch(text) or BETTER.fullmatch(text)
     return None if found is None else "a" if found["side"] in "a1" else "b"
+
+
+def _out_of(value: str) -> float | None:
+    found = OUT_OF.fullmatch(value.strip().strip("\"'*`[]().!").strip())
+    if found is None or (found["most"] and float(found["got"]) > float(found["most"])):
+        return None
+    return float(found["got"])
 
 
 def _of_list(value: Sequence[Any], numbers: Mapping[int, Winner]) -> Winner | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from distill.judge.labels import majority
+from distill.judge.paths import cell
 from distill.judge.resample import Resampler
 from distill.judge.rows import JudgeData, JudgeRow, Value
 from distill.measure.intervals import Figure, nothing, proportion
@@ -90,7 +91,7 @@ def _constant(rows: Sequence[JudgeRow]) -> Callable[[JudgeRow], Value | None]:
 def _teacher(data: JudgeData, rows: Sequence[JudgeRow], column: str | None, seed: int) -> Figure:
     if column is None:
         return nothing("no column of a teacher's verdicts was named")
-    return _accuracy(rows, lambda row: data.read(row.fields.get(column)), seed)
+    return _accuracy(rows, lambda row: data.lenient(cell(row.fields, column), row.fields), seed)
 
 
 def _accuracy(

@@ -11,9 +11,10 @@ from distill.judge.families import family_preferences
 from distill.judge.lines import longer_preference, markup_preference, reference_lines, slices
 from distill.judge.pairwise import Readings, pairwise_figures
 from distill.judge.pass_rate import NOT_SCORES, corrected_pass_rate, unknown_pass_rate
+from distill.judge.recorded import column_verdicts
 from distill.judge.resample import Resampler
 from distill.judge.rows import JudgeData, JudgeRow
-from distill.judge.verdicts import Judged, Verdict, by_row, column_verdicts
+from distill.judge.verdicts import Judged, Verdict, by_row
 from distill.measure.intervals import Figure, nothing
 
 WORST = 10

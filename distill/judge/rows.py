@@ -14,12 +14,15 @@ from distill.judge.columns import (
     AUTO_J,
     IDS,
     INSTRUCTIONS,
+    ONE_HOT,
     RESPONSES,
     SLICES,
     Kind,
     find_column,
     find_gold,
     find_pair,
+    find_writers,
+    is_chosen,
     twin_of,
 )
 from distill.judge.labels import (
@@ -34,13 +37,19 @@ from distill.judge.labels import (
     read_score,
     read_winner,
 )
+from distill.judge.paths import cell, example, places
 from distill.judge.prometheus import unfolded
 from distill.judge.written import written_verdict
 from distill.rows.readers import Numbered, read_numbered
 
 Value = Winner | float
 
-ROLES = ("instruction", "a", "b", "response", "winner", "score")
+ROLES = ("id", "instruction", "a", "b", "response", "winner", "score")
+"""What a column of the data may be."""
+VERDICT_ROLES = (
+    "verdict_id", "verdict", "verdict_ba", "raw", "raw_ba", "score_a", "score_b", "order", "p",
+)  # fmt: skip
+"""What a column of recorded verdicts may be: `distill.judge.recorded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +83,37 @@ class JudgeData:
     """What numeric winners mean in this file."""
     notes: Sequence[str] = ()
     """What was read in a way that somebody may not have meant."""
+    words: Mapping[str, Value] = field(default_factory=dict)
+    """Words of this file's own, in small letters, and what they mean."""
+    writers: tuple[str, str] | None = None
+    """The columns of who wrote each answer: their names stand for the answers too."""
+    id_column: str | None = None
+    """Where the ids were found; None where a row's place is its id."""
 
-    def read(self, value: Any) -> Value | None:
-        """A verdict in this file's own words.
+    def read(self, value: Any, fields: Mapping[str, Any] | None = None) -> Value | None:
+        """A verdict in this file's own words; `fields` is the row, where it may name a writer.
 
         Raises: Unreadable.
         """
-        return read_winner(value, self.numbers) if self.kind == "pairwise" else read_score(value)
+        said = str(value).strip().casefold()
+        if said in self.words:
+            return self.words[said]
+        if self.kind == "absolute":
+            return read_score(value)
+        try:
+            return read_winner(value, self.numbers)
+        except Unreadable:
+            wrote = [fields.get(name) for name in self.writers or ()] if fields else []
+            if not isinstance(value, str) or [value == name for name in wrote].count(True) != 1:
+                raise
+            return "a" if value == wrote[0] else "b"
 
-    def read_written(self, text: Any, order: str = "ab") -> Value | None:
-        """A verdict in a text that a judge wrote about answers shown in this order; None without.
-
-        It speaks of places there, so with "ba" the other answer is meant.
-        """
-        found = written_verdict(text, self.kind) if isinstance(text, str) else None
-        return SWAPPED[found] if order == "ba" and isinstance(found, str) else found
+    def lenient(self, value: Any, fields: Mapping[str, Any] | None = None) -> Value | None:
+        """A verdict as a judge gave it, in a word or at the end of a text; None where none is."""
+        try:
+            return self.read(value, fields)
+        except Unreadable:
+            return written_verdict(value, self.kind) if isinstance(value, str) else None
 
 
 def read_judge_data(
@@ -97,34 +122,49 @@ def read_judge_data(
     mapping: Mapping[str, str] | None = None,
     gold_columns: Sequence[str] = (),
     slices: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> JudgeData:
     """Reads a data file, guessing the columns that are not named.
 
+    Every column may be a path into the record, such as `annotations.0.winner`.
+
     Args:
         path: Any format of `distill.rows.readers`.
-        mapping: Role (instruction, a, b, response, winner, score) -> column.
+        mapping: Role (id, instruction, a, b, response, winner, score) -> column; those of recorded
+            verdicts are left to `distill.judge.recorded`.
         gold_columns: Columns of people's verdicts; several mean their majority.
         slices: Columns to report apart; absent: the usual names.
+        labels: What verdicts are called in this file -> a, b, tie or a score.
 
     Raises: DataError with every row that cannot be read.
     """
     path = Path(path)
-    records = [Numbered(line, unfolded(fields)) for line, fields in read_numbered(path)]
+    records = [Numbered(line, _whole(fields)) for line, fields in read_numbered(path)]
     columns = list(dict.fromkeys(name for record in records for name in record.fields))
     roles = _roles(path, columns, dict(mapping or {}))
     kind: Kind = "pairwise" if "a" in roles else "absolute"
     gold = list(gold_columns) or find_gold(columns, roles, kind)
-    _require(path, columns, [*roles.values(), *gold, *slices])
-    if not gold and roles.get("a") != "chosen":
-        raise _no_gold(path, columns, kind)
+    require_places(path, [r.fields for r in records], [*roles.values(), *gold, *slices])
+    if not gold and not is_chosen(roles.get("a")):
+        raise _no_gold(path, records, columns, kind)
     numbers = AUTO_J_NUMBERS if set(AUTO_J) <= set(columns) else NUMBERS
-    shell = JudgeData(kind, (), roles, gold, numbers, _notes(records, gold, kind, numbers))
-    shown = list(slices) or [name for name in SLICES if name in columns]
-    named = _id_column(records)
+    words = _words(kind, labels or {})
+    shell = JudgeData(
+        kind=kind,
+        rows=(),
+        mapping=roles,
+        gold_columns=gold,
+        numbers=numbers,
+        notes=() if words else _notes(records, gold, kind, numbers),
+        words=words,
+        writers=find_writers(columns) if kind == "pairwise" else None,
+        id_column=roles.get("id") or _id_column(records),
+    )
+    shown = list(slices) or _slices(records, columns)
     rows, problems, taken = [], [], set[str]()
     for place, record in enumerate(records):
         try:
-            row = _row(shell, _id_of(record, named, place), record, shown)
+            row = _row(shell, _id_of(record, shell.id_column, place), record, shown)
         except Unreadable as error:
             problems.append(Problem(str(error), str(path), record.line, allowed=_allowed(kind)))
             continue
@@ -138,10 +178,11 @@ def read_judge_data(
 
 
 def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[str, str]:
-    if odd := sorted(set(given) - set(ROLES)):
-        problem = Problem(f"--map knows no {odd[0]!r}", str(path), allowed=", ".join(ROLES))
+    if odd := sorted(set(given) - set(ROLES) - set(VERDICT_ROLES)):
+        allowed = ", ".join((*ROLES, *VERDICT_ROLES))
+        problem = Problem(f"--map knows no {odd[0]!r}", str(path), allowed=allowed)
         raise DataError(str(problem), [problem])
-    roles = dict(given)
+    roles = {role: column for role, column in given.items() if role in ROLES}
     if "response" not in roles and "a" not in roles and (pair := find_pair(columns)):
         roles["a"], roles["b"] = pair
     if "a" in roles and "b" not in roles and (twin := twin_of(roles["a"], columns)):
@@ -167,12 +208,17 @@ def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[st
     return roles
 
 
-def _no_gold(path: Path, columns: Sequence[str], kind: Kind) -> DataError:
+def _no_gold(
+    path: Path, records: Sequence[Numbered], columns: Sequence[str], kind: Kind
+) -> DataError:
     role = "winner" if kind == "pairwise" else "score"
+    inside = (example(record.fields.get(name), name) for record in records for name in columns)
+    path_to = next((found for found in inside if found is not None and "." in found), None)
+    also = f"; what lies inside is named like {path_to}" if path_to else ""
     problem = Problem(
         f"no column of people's verdicts was recognised among {', '.join(columns)}",
         str(path),
-        fix=f"Name it: --map {role}=COLUMN or --gold-columns A,B,C",
+        fix=f"Name it: --map {role}=COLUMN or --gold-columns A,B,C{also}",
     )
     return DataError(str(problem), [problem])
 
@@ -187,8 +233,48 @@ def _id_column(records: Sequence[Numbered]) -> str | None:
 
 
 def _id_of(record: Numbered, name: str | None, place: int) -> str:
-    value = None if name is None else record.fields.get(name)
-    return str(place) if value is None else str(value)
+    value = None if name is None else cell(record.fields, name)
+    return str(place) if value is None else id_text(value)
+
+
+def id_text(value: Any) -> str:
+    """An id as text; 7.0, as tables with gaps hold whole numbers, is 7."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _whole(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with its winner as one column, and what a prompt in it holds."""
+    found = unfolded(fields)
+    if "winner" not in found and ONE_HOT.keys() <= found.keys():
+        named = [winner for name, winner in ONE_HOT.items() if number_of(found[name]) == 1]
+        found["winner"] = named[0] if len(named) == 1 else None
+    return found
+
+
+def _words(kind: Kind, labels: Mapping[str, str]) -> dict[str, Value]:
+    """The file's own words and what they mean.
+
+    Raises: DataError where that is no verdict.
+    """
+    found: dict[str, Value] = {}
+    for word, meant in labels.items():
+        number = number_of(meant)
+        if kind == "pairwise" and meant in SWAPPED:
+            found[word.casefold()] = SWAPPED[SWAPPED[meant]]
+        elif kind == "absolute" and number is not None:
+            found[word.casefold()] = number
+        else:
+            allowed = ", ".join(SWAPPED) if kind == "pairwise" else "a number"
+            problem = Problem(f"{word} means {meant!r}", key="--labels", allowed=allowed)
+            raise DataError(str(problem), [problem])
+    return found
+
+
+def _slices(records: Sequence[Numbered], columns: Sequence[str]) -> list[str]:
+    """The usual names, as columns or inside `meta`."""
+    meta = [record.fields["meta"] for record in records if "meta" in record.fields]
+    inside = [name for name in SLICES if name not in columns and places(meta, name)]
+    return [name for name in SLICES if name in columns] + [f"meta.{name}" for name in inside]
 
 
 def _notes(
@@ -198,53 +284,94 @@ def _notes(
     numbers: Mapping[int, Winner],
 ) -> tuple[str, ...]:
     """Winners that are all 0 and 1 may count from 0, which nothing in them tells."""
-    cells = [record.fields.get(name) for record in records for name in gold]
-    values = {number_of(cell) for cell in cells if not is_missing(cell)}
+    cells = [cell(record.fields, name) for record in records for name in gold]
+    values = {number_of(value) for value in cells if not is_missing(value)}
     if kind != "pairwise" or numbers is not NUMBERS or values != {0.0, 1.0}:
         return ()
     return (
         f"every winner in {', '.join(gold)} is 0 or 1, read as tie and a; "
-        "where 0 means the first answer and 1 the second, write a and b",
+        "where they mean something else say so, such as --labels 0=a,1=b",
     )
 
 
-def _require(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
-    problems = [
-        Problem(f"there is no column {name!r}", str(path), allowed=", ".join(columns))
-        for name in dict.fromkeys(wanted)
-        if name not in columns
-    ]
+def require_places(
+    path: Path | str, records: Sequence[Mapping[str, Any]], wanted: Sequence[str]
+) -> None:
+    """Refuses columns, or paths into them, that no record has.
+
+    Raises: DataError with each.
+    """
+    problems = []
+    for name in dict.fromkeys(wanted):
+        if places(records, name):
+            continue
+        columns = list(dict.fromkeys(column for fields in records for column in fields))
+        head = name.partition(".")[0]
+        inner = next((found for r in records if (found := example(r.get(head), head))), None)
+        allowed = inner if inner and inner != head else ", ".join(columns)
+        problems.append(Problem(f"there is no column {name!r}", str(path), allowed=allowed))
     if problems:
         raise DataError(str(problems[0]), problems)
 
 
 def _row(data: JudgeData, own: str, record: Numbered, slices: Sequence[str]) -> JudgeRow:
     fields, roles = record.fields, data.mapping
-    ratings = {name: data.read(fields.get(name)) for name in data.gold_columns}
+    ratings = _ratings(data, fields)
     gold: Value | None = majority(list(ratings.values()))
-    answers = tuple(fields.get(roles[role]) for role in ("a", "b", "response") if role in roles)
-    if not ratings and roles.get("a") == "chosen":
+    answers = tuple(cell(fields, roles[role]) for role in ("a", "b", "response") if role in roles)
+    if not ratings and is_chosen(roles.get("a")):
         gold = "a"
+    shown = {name: cell(fields, name) for name in slices}
     return JudgeRow(
         id=own,
-        instruction=_instruction(fields, roles),
+        instruction=_instruction(fields, roles, answers[0]),
         answers=answers,
         gold=gold,
         ratings=ratings,
-        slices={name: str(fields[name]) for name in slices if fields.get(name) is not None},
+        slices={
+            name.removeprefix("meta."): str(value)
+            for name, value in shown.items()
+            if value is not None
+        },
         fields=fields,
         line=record.line,
     )
 
 
-def _instruction(fields: Mapping[str, Any], roles: Mapping[str, str]) -> str:
-    """The instruction, with PandaLM's separate `input` below it."""
+def _ratings(data: JudgeData, fields: Mapping[str, Any]) -> dict[str, Value | None]:
+    """What each person said; a list of words in one column is one person's word each.
+
+    Two numbers in a list are a score for each answer.
+    """
+    found: dict[str, Value | None] = {}
+    for name in data.gold_columns:
+        value = cell(fields, name)
+        numbers = isinstance(value, list) and all(number_of(one) is not None for one in value)
+        if isinstance(value, list) and value and not (numbers and data.kind == "pairwise"):
+            found |= {f"{name}.{at}": data.read(one, fields) for at, one in enumerate(value)}
+        else:
+            found[name] = data.read(value, fields)
+    return found
+
+
+def _instruction(fields: Mapping[str, Any], roles: Mapping[str, str], answer: Any) -> str:
+    """The instruction, with PandaLM's separate `input` below it.
+
+    Without one, what a conversation that holds the first answer begins with.
+    """
     name = roles.get("instruction")
     if name is None:
-        return ""
-    text = "" if fields.get(name) is None else str(fields[name])
+        return _first_turn(answer)
+    value = cell(fields, name)
+    text = "" if value is None else str(value)
     extra = fields.get("input") if name == "instruction" else None
     return f"{text}\n\n{extra}" if extra and "input" not in roles.values() else text
+
+
+def _first_turn(answer: Any) -> str:
+    turns = answer if isinstance(answer, list) else []
+    first = turns[0] if turns and isinstance(turns[0], Mapping) else {}
+    return str(first.get("content") or "") if first.get("role") == "user" else ""
 
 
 def _allowed(kind: Kind) -> str:

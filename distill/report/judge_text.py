@@ -20,9 +20,10 @@ def passport_text(found: Mapping[str, Any]) -> str:
     lines += _figures({name: found[name] for name in HEADLINES})
     position = found["position"]
     if position["flips"]:
+        test = "" if position["p"] is None else f" (p = {position['p']:.3g})"
         lines.append(
             f"  of {position['flips']} flips {position['first']} lean to the first answer, "
-            f"{position['second']} to the second (p = {position['p']:.3g})"
+            f"{position['second']} to the second{test}"
         )
     if found["absolute"]:
         lines += _figures(found["absolute"])

@@ -132,7 +132,7 @@ def _json(path: Path, text: str, columns: Sequence[str] | None) -> list[Numbered
     except BadValue as exc:
         fix = "Name a file with one object per line .jsonl" if exc.more else None
         raise data_error(path, exc.line, str(exc), fix=fix) from None
-    if (rows := _rows(value)) is not None:
+    if (rows := _keyed(value) or _rows(value)) is not None:
         return [Numbered(None, _record(path, None, item, columns)) for item in unfolded(rows)]
     splits = {name: _rows(part) for name, part in value.items()} if isinstance(value, dict) else {}
     if splits and all(rows is not None for rows in splits.values()):
@@ -150,6 +150,23 @@ def _json(path: Path, text: str, columns: Sequence[str] | None) -> list[Numbered
         "an array of objects, an object of columns, an object of splits that are either, or one "
         "array beside plain values",
     )
+
+
+def _keyed(value: Any) -> Sequence[Any] | None:
+    """The rows of an object whose names are their ids; None where it is none.
+
+    It is one where every part has one plain value `id`, or where the names of the parts are
+    numbers and those inside are not; elsewhere an object of objects is a table of columns.
+    """
+    parts = list(value.values()) if isinstance(value, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        return None
+    own = all(isinstance(part.get("id"), str | int) for part in parts)
+    inner = {name for part in parts for name in part}
+    numbered = all(map(str.isdecimal, value)) and not any(map(str.isdecimal, inner))
+    if not own and not numbered:
+        return None
+    return [{"id": name, **part} for name, part in value.items()]
 
 
 def _rows(value: Any) -> Sequence[Any] | None:

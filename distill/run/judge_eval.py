@@ -2,13 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from distill.errors import Problem, RunError, UsageError
 from distill.judge.passport import Passport
-from distill.judge.rows import JudgeData, read_judge_data
-from distill.judge.verdicts import Verdict, column_verdicts, read_verdict_file
+from distill.judge.recorded import (
+    Recorded,
+    column_verdicts,
+    inner_verdicts,
+    read_verdict_file,
+)
+from distill.judge.rows import VERDICT_ROLES, JudgeData, read_judge_data
+from distill.judge.verdicts import Verdict
 from distill.rows.atomic import atomic_file, storage_error
 
 ALIASES = {"parse": "parsed"}
@@ -45,25 +52,60 @@ def read_limits(texts: Sequence[str], option: str) -> dict[str, float]:
 
 
 def load_data(
-    path: Path, mapping: Mapping[str, str], gold: Sequence[str], slices: Sequence[str]
+    path: Path,
+    mapping: Mapping[str, str],
+    gold: Sequence[str],
+    slices: Sequence[str],
+    labels: Mapping[str, str] | None = None,
 ) -> JudgeData:
     """The rows to measure on.
 
     Raises: DataError.
     """
-    return read_judge_data(path, mapping=mapping, gold_columns=gold, slices=slices)
+    return read_judge_data(path, mapping=mapping, gold_columns=gold, slices=slices, labels=labels)
+
+
+def verdict_roles(mapping: Mapping[str, str]) -> list[str]:
+    """What --map says of recorded verdicts."""
+    return [role for role in mapping if role in VERDICT_ROLES]
 
 
 def recorded(
-    path: Path, data: JudgeData, file: Path | None, column: str | None
-) -> list[Verdict] | None:
-    """Verdicts that somebody recorded; None where none were named.
+    path: Path,
+    data: JudgeData,
+    mapping: Mapping[str, str],
+    *,
+    file: Path | None = None,
+    swapped: Path | None = None,
+    column: str | None = None,
+) -> tuple[JudgeData, list[Verdict] | None]:
+    """Verdicts that somebody recorded, and the data with notes on them; None where none were named.
 
-    Raises: DataError.
+    Args:
+        path: Of the data.
+        data: What was judged.
+        mapping: What --map says, of files or, without any, of columns of the data.
+        file: Verdicts, in the order that it says or with the first answer first.
+        swapped: Verdicts that were asked for with the second answer first.
+        column: A column of the data that holds them.
+
+    Raises: DataError; UsageError for columns of verdicts beside --verdict-column.
     """
+    named = {role: mapping[role] for role in verdict_roles(mapping)}
+    found: list[Recorded] = []
     if file is not None:
-        return read_verdict_file(file, data)
-    return None if column is None else column_verdicts(path, data, column)
+        found.append(read_verdict_file(file, data, named))
+    if swapped is not None:
+        found.append(read_verdict_file(swapped, data, named, order="ba"))
+    if not found and (column is not None or named):
+        if column is not None:
+            named = {"verdict": column, **named}
+        found.append(inner_verdicts(path, data, named))
+    if not found:
+        return data, None
+    notes = [note for part in found for note in part.notes]
+    verdicts = [verdict for part in found for verdict in part.verdicts]
+    return replace(data, notes=[*data.notes, *notes]), verdicts
 
 
 def other_verdicts(
@@ -77,7 +119,7 @@ def other_verdicts(
     if column is not None:
         found["teacher"] = column_verdicts(column, data, column)
     if previous is not None:
-        found["previous"] = read_verdict_file(previous, data)
+        found["previous"] = read_verdict_file(previous, data).verdicts
     return found
 
 

@@ -39,6 +39,28 @@ def test_recorded_verdicts(project, rows, tmp_path):
     assert [json.loads(line)["id"] for line in to.read_text().splitlines()] == [2]
 
 
+def test_verdicts_of_another_project(project, tmp_path):
+    """Nested judgments by path; flips that all end in a tie lean nowhere, which is no error."""
+    rows = tmp_path / "rows.jsonl"
+    said = [[{"decision": "A>B"}, {"decision": "A=B"}], [{"decision": "B>A"}, {"decision": "A>B"}]]
+    lines = [
+        {"pair_id": f"p{at}", "question": "q", "response_A": "x", "response_B": "y",
+         "label": "A>B", "judgments": both}
+        for at, both in enumerate(said)
+    ]  # fmt: skip
+    rows.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    where = "verdict=judgments.0.decision,raw_ba=judgments.1.decision"
+    found = project.command("judge", "eval", rows, "--map", where, "--json")
+    assert found.code == 0
+    assert [found.json[name]["value"] for name in ("order_ab", "order_ba")] == [0.5, 0.0]
+    assert (
+        "of 1 flips 0 lean to the first"
+        in project.command("judge", "eval", rows, "--map", where).out
+    )
+    wrong = project.command("judge", "eval", rows, "--judge", "x:y", "--map", where)
+    assert (wrong.code, "beside --judge" in wrong.err) == (2, True)
+
+
 def test_a_gate_that_is_missed(project, rows):
     """Exit 1 with the figures and the error in one object."""
     said = project.command(

@@ -11,8 +11,9 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from distill.errors import DataError
 from distill.judge.confusion import kappa, macro_f1, table
 from distill.judge.passport import judge_passport
+from distill.judge.recorded import column_verdicts, read_verdict_file
 from distill.judge.rows import read_judge_data
-from distill.judge.verdicts import Verdict, column_verdicts, read_verdict_file
+from distill.judge.verdicts import Verdict
 
 WINNERS = ("a", "b", "tie")
 
@@ -165,7 +166,7 @@ def test_a_verdict_file_is_read_strictly(tmp_path):
     path = tmp_path / "verdicts.jsonl"
     good = [{"id": 0, "order": "ba", "winner": None}, {"id": "1", "winner": "tie", "raw": "..."}]
     path.write_text("\n".join(map(json.dumps, good)), encoding="utf-8")
-    assert read_verdict_file(path, data) == [
+    assert read_verdict_file(path, data).verdicts == [
         Verdict("0", None, "ba"), Verdict("1", "tie", "ab", raw="..."),
     ]  # fmt: skip
     bad = [{"id": 7, "winner": "a"}, {"id": 1, "winner": "both of them"}, {"id": 1, "order": "a"}]

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from distill.errors import DataError
+from distill.judge.recorded import column_verdicts, read_verdict_file
 from distill.judge.rows import read_judge_data
-from distill.judge.verdicts import by_row, column_verdicts, read_verdict_file
+from distill.judge.verdicts import by_row
 from distill.judge.written import written_verdict
 
 
@@ -52,7 +53,7 @@ def test_raw_texts_are_read_by_the_order_they_were_written_in(tmp_path):
     ]
     path = tmp_path / "verdicts.json"
     path.write_text(json.dumps(lines), encoding="utf-8")
-    found = by_row(read_verdict_file(path, data), data)
+    found = by_row(read_verdict_file(path, data).verdicts, data)
     assert (found["0"].value("ab"), found["0"].value("ba")) == ("a", "a")
     assert (found["1"].value("ab"), found["1"].value("ba")) == (None, "tie")
 

@@ -9,8 +9,8 @@ import pytest
 
 from distill.judge.lines import reference_lines
 from distill.judge.passport import judge_passport
+from distill.judge.recorded import column_verdicts, read_verdict_file
 from distill.judge.rows import read_judge_data
-from distill.judge.verdicts import column_verdicts, read_verdict_file
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_two_annotators_as_the_orders_of_one_judge(real, tmp_path):
     file = tmp_path / "verdicts.jsonl"
     file.write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     judged = read_judge_data(path, gold_columns=["annotator3"])
-    found = judge_passport(judged, read_verdict_file(file, judged)).as_dict()
+    found = judge_passport(judged, read_verdict_file(file, judged).verdicts).as_dict()
     first, second, gold = zip(
         *((r["annotator1"], r["annotator2"], r["annotator3"]) for r in rows if r["idx"] % 10),
         strict=True,
