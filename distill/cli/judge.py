@@ -61,6 +61,9 @@ SlicesOption = Annotated[
 ToReviewOption = Annotated[
     Path | None, typer.Option("--to-review", metavar="FILE", help="Write the disagreements here.")
 ]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="report.html", help="Write the page here.")
+]
 FailUnderOption = Annotated[
     list[str] | None,
     typer.Option("--fail-under", metavar="k=v,...", help="Exit with 1 under these figures."),
@@ -201,6 +204,7 @@ def evaluate(
     teacher_column: TeacherOption = None,
     slice_columns: SlicesOption = None,
     to_review: ToReviewOption = None,
+    out: OutOption = None,
     fail_under: FailUnderOption = None,
     previous: PreviousOption = None,
     pass_at: PassAtOption = None,
@@ -244,6 +248,9 @@ def evaluate(
     lines = [passport_text(passport.as_dict())]
     if to_review is not None:
         lines.append(f"{work.write_disagreements(passport, to_review)} rows in {to_review}")
+    if out is not None:
+        work.write_page(passport, out, data.stem)
+        lines.append(f"page: {out}")
     missed = work.missed_limits(passport, limits)
     output.gated(passport.as_dict(), "\n".join(lines), missed)
 

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from distill.report import figures, measured, plots, rungs
+from distill.report.judge_page import judge_part, judge_plots
 from distill.report.measured_plots import cascade_plot, cost_plot, curve_plot
 from distill.report.page import (
     environment,
@@ -96,6 +97,7 @@ def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
         "variety_columns": measured.VARIETY_COLUMNS[collapse["kind"]] if collapse else (),
         "formats": measured.format_lines(report.get("format")),
         "cascade": measured.cascade_lines(report.get("cascade")),
+        "judging": judge_part(_passport(report)),
     }
 
 
@@ -110,7 +112,14 @@ def _plots(
         drawn["cost"] = cost_plot(metrics, metric)
     drawn["curve"] = curve_plot(report.get("learning_curve"))
     drawn["cascade"] = cascade_plot(report.get("cascade"))
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+    shown = {name: figure for name, figure in drawn.items() if figure is not None}
+    return shown | judge_plots(_passport(report))
+
+
+def _passport(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The student's, of a judge task."""
+    found: Mapping[str, Any] | None = (report.get("judging") or {}).get("student")
+    return found
 
 
 def _verdict(report: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -180,3 +180,18 @@ def write_disagreements(passport: Passport, to: Path) -> int:
     except OSError as error:
         raise storage_error(error, to) from error
     return len(passport.disagreements)
+
+
+def write_page(passport: Passport, to: Path, name: str) -> None:
+    """Writes the passport as a page that needs no network.
+
+    Raises: DistillError when the disk fails.
+    """
+    from distill.report.judge_page import render_judge
+
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(to) as file:
+            file.write(render_judge(passport.as_dict(), name))
+    except OSError as error:
+        raise storage_error(error, to) from error

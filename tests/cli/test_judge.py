@@ -26,8 +26,10 @@ def test_recorded_verdicts(project, rows, tmp_path):
     verdicts.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     to = tmp_path / "review.jsonl"
     said = project.command(
-        "judge", "eval", rows, "--verdicts", verdicts, "--to-review", to, "--json"
-    )
+        "judge", "eval", rows, "--verdicts", verdicts, "--to-review", to, "--out",
+        tmp_path / "page.html", "--json",
+    )  # fmt: skip
+    assert "How far to trust the judge" in (tmp_path / "page.html").read_text("utf-8")
     assert said.code == 0
     assert {
         "n", "parsed", "errors", "accuracy", "accuracy_failures_wrong", "order_ab", "order_ba",
