@@ -23,6 +23,7 @@ from typing import Any
 
 from distill.evaluate.economics import economics_sentence
 from distill.evaluate.forgetting import forgotten
+from distill.report.figures import title
 
 TEACHER_LEAST = 0.7
 """Labels that are wrong more often than this teach mostly noise to a small student."""
@@ -104,13 +105,13 @@ def _labels(lines: Mapping[str, _Line], measure: str, where: str) -> dict[str, s
     if majority is not None and teacher.value <= majority.value:
         return _say(
             "fix_labels",
-            f"On gold the teacher ({measure} {teacher.value:.3f}) is no better than always "
+            f"On gold the teacher ({title(measure)} {teacher.value:.3f}) is no better than always "
             f"answering the commonest label ({majority.value:.3f}); its labels teach nothing.",
         )
     if measure in LABEL_MEASURES and teacher.value < TEACHER_LEAST:
         return _say(
             "fix_labels",
-            f"On gold the teacher has {measure} {teacher.value:.3f}, under {TEACHER_LEAST}; "
+            f"On gold the teacher has {title(measure)} {teacher.value:.3f}, under {TEACHER_LEAST}; "
             "mend its prompt or use a better one before training on its labels.",
         )
     return None
@@ -162,8 +163,8 @@ def _worth(
         if other is not None and _reaches(other, student, measure):
             return _say(
                 "not_worth_it",
-                f"The student ({measure} {student.value:.3f}, {_interval(student)}) is not clearly "
-                f"better than {words} ({other.value:.3f}).",
+                f"The student ({title(measure)} {student.value:.3f}, {_interval(student)}) is not "
+                f"clearly better than {words} ({other.value:.3f}).",
             )
     return None
 
@@ -189,7 +190,7 @@ def _noisy(
         return None
     return _say(
         "fix_labels",
-        f"The student ({measure} {lines['student'].value:.3f}) trails the teacher "
+        f"The student ({title(measure)} {lines['student'].value:.3f}) trails the teacher "
         f"({teacher.value:.3f}), and {suspected['value']:.0%} of the training labels look wrong; "
         "have them reviewed before more are bought.",
     )
@@ -200,7 +201,7 @@ def _against_teacher(
 ) -> dict[str, str]:
     student, teacher = lines["student"], lines.get("teacher")
     cheaper = _cheaper(lines, measure)
-    mine = f"{measure} {student.value:.3f}, {_interval(student)}"
+    mine = f"{title(measure)} {student.value:.3f}, {_interval(student)}"
     if teacher is None:
         return _say("ship", f"The student has {mine}; no teacher was measured beside it.{cheaper}")
     theirs = f"{teacher.value:.3f}, {_interval(teacher)}"

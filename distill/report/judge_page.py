@@ -132,10 +132,10 @@ def _calibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     kept = [
         f"Answering only from a confidence of {one['above']:.3f}: {one['accuracy']:.1%} right on "
-        f"{one['share']:.0%} of the rows."
+        f"{one['share']:.0%} of these rows."
         for one in found["selective"]
     ]
-    figures = _lines({name: found[name] for name in ("ece", "brier")})
+    figures = _lines({"ECE": found["ece"], "Brier score": found["brier"]})
     return {"figures": figures, "n": found["n"], "kept": kept}
 
 

@@ -7,6 +7,7 @@ import pytest
 from distill.judge.passport import judge_passport
 from distill.judge.rows import read_judge_data
 from distill.judge.verdicts import Verdict
+from distill.report.html import render
 from distill.report.judge_page import judge_part, render_judge
 
 ATTACK = "</script><script>alert(1)</script>"
@@ -62,3 +63,11 @@ def test_a_page_without_verdicts(tmp_path):
     assert "What it must beat" in page
     assert "no judge and no verdicts were given" in page
     assert "data-plot" not in page
+
+
+def test_the_report_of_a_run_has_the_students_passport(passport, report):
+    """The same part, where the task is to judge."""
+    assert "How far to trust the judge" not in render(report, {})
+    page = render({**report, "judging": {"student": passport, "teacher": passport}}, {})
+    assert page.count("How far to trust the judge") == 1
+    assert 'data-plot="plot-reliability"' in page
