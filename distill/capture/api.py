@@ -2,17 +2,19 @@
 
 They are used where the API's tokens are the student's, byte by byte. In a row where one is not,
 only allowed answers and digits that are one token on both sides are told, as a distribution over
-such answers; everything else counts as text. Alternatives that are no single token of the student
-fall to the tail. Where the API does not tell the token that ends an answer, its support is empty.
-Nothing is asked here.
+such answers; everything else counts as text. An alternative that is several tokens of the student
+counts for the first of them where that one is told (of 1 and 10, the 1 comes first in both), else
+it falls to the tail. Where the API does not tell the token that ends an answer, its support is
+empty. Nothing is asked here.
 """
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from distill.signals.pieces import ids_by_bytes, piece_bytes
 from distill.signals.settings import CaptureSettings
 from distill.signals.types import Signal, SignalRow, TextOnly, TokenLogp, from_lists
 from distill.signals.vocabulary import fingerprint
+from teachers.chat_format import completion_ids
 from teachers.protocol import TokenLogprob
 
 COMMIT_ROWS = 256
@@ -51,6 +54,8 @@ class ApiReader:
         """`allowed`: the answers of a closed task."""
         self._settings = settings.checked()
         self._allowed = frozenset(allowed)
+        self._tokenizer = tokenizer
+        self._firsts: dict[bytes, int | None] = {}
         self._pieces = piece_bytes(tokenizer)
         self._ids = {} if self._pieces is None else ids_by_bytes(self._pieces, tokenizer)
         # Some servers tell the token that ends an answer too, and it may be an alternative.
@@ -80,14 +85,14 @@ class ApiReader:
             return self._answers_alone(written, logprobs, lead, gold)
         if why is not None:
             return TextOnly(positions, why)
-        gold_logp = [one.logp for one in logprobs] + [NOT_TOLD] * closed
         if self._settings.kind == "token":
+            gold_logp = [one.logp for one in logprobs] + [NOT_TOLD] * closed
             return TokenLogp(np.asarray(gold_logp, np.float32))
-        entries = [
-            self._entries(one, at, lead if place == 0 else b"")
+        told = [
+            self._support(one, at, lead if place == 0 else b"")
             for place, (one, at) in enumerate(zip(logprobs, gold, strict=False))
-        ]
-        return from_lists(gold_logp, entries + [[]] * closed)
+        ] + [_UNTOLD] * closed
+        return from_lists([one.gold_logp for one in told], [one.entries for one in told])
 
     def _answers_alone(
         self,
@@ -101,20 +106,17 @@ class ApiReader:
         told = [one.token.encode() for one in logprobs]
         theirs = _spans([lead + told[0], *told[1:]])
         at_span = {span: at for at, span in enumerate(theirs)}
-        logp = [NOT_TOLD] * len(gold)
-        supports: list[list[tuple[int, float]]] = [[] for _ in gold]
+        supports = [_UNTOLD] * len(gold)
         for place, span in enumerate(ours):
             at = at_span.get(span)
             if at is None or not self._is_answer(logprobs[at].token, logprobs[at].token):
                 continue
-            one = logprobs[at]
-            top = tuple((text, p) for text, p in one.top if self._is_answer(text, one.token))
-            logp[place] = one.logp
-            kept = TokenLogprob(one.token, one.logp, top)
-            supports[place] = self._entries(kept, gold[place], lead if at == 0 else b"")
-        if not any(supports):
+            supports[place] = self._support(
+                logprobs[at], gold[place], lead if at == 0 else b"", self._is_answer
+            )
+        if not any(one.entries for one in supports):
             return TextOnly(len(gold), OTHER_TOKENS)
-        return from_lists(logp, supports)
+        return from_lists([one.gold_logp for one in supports], [one.entries for one in supports])
 
     def _is_answer(self, text: str, beside: str) -> bool:
         """Whether a token is an allowed answer, or digits where the written one is."""
@@ -129,17 +131,54 @@ class ApiReader:
             return b""
         return b" " if written[0] == b" " + logprobs[0].token.encode() else b""
 
-    def _entries(self, told: TokenLogprob, gold: int, lead: bytes) -> list[tuple[int, float]]:
-        """The alternatives that are tokens of the student, the written one under its own id."""
+    def _support(
+        self,
+        told: TokenLogprob,
+        gold: int,
+        lead: bytes,
+        kept: Callable[[str, str], bool] = lambda text, beside: True,
+    ) -> "_Support":
+        """The alternatives in the student's tokens, the written one under its own id.
+
+        `kept` says of an alternative and the written token whether it has a place of its own.
+        """
         written = told.token.encode()
         found: dict[int, float] = {gold: told.logp}
+        longer: list[tuple[bytes, float]] = []
         for text, logp in told.top:
             content = text.encode()
-            at = gold if content == written else self._ids.get(lead + content)
-            if at is not None and "\ufffd" not in text and at not in found:
+            if content == written or "\ufffd" in text:
+                continue
+            at = self._ids.get(lead + content)
+            if at is None:
+                longer.append((lead + content, logp))
+            elif at not in found and kept(text, told.token):
                 found[at] = logp
+        for content, logp in longer:
+            if (first := self._first(content)) in found:
+                found[first] = _log_sum(found[first], logp)
         ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-        return ranked[: self._settings.k]
+        return _Support(found[gold], ranked[: self._settings.k])
+
+    def _first(self, content: bytes) -> int | None:
+        """The student's token that this text begins with; None where its tokens are not it."""
+        if content not in self._firsts:
+            ids = completion_ids(self._tokenizer, content.decode())
+            pieces = self._pieces or []
+            texts = [pieces[at] if at < len(pieces) else None for at in ids]
+            same = bool(ids) and b"".join(text or b"" for text in texts) == content
+            self._firsts[content] = ids[0] if same else None
+        return self._firsts[content]
+
+
+class _Support(NamedTuple):
+    """What is told of one position."""
+
+    gold_logp: float
+    entries: Sequence[tuple[int, float]]
+
+
+_UNTOLD = _Support(NOT_TOLD, ())
 
 
 def capture_answers(
@@ -220,6 +259,12 @@ def remote_identity(
         vocabulary=max(tokenizer.get_vocab().values()) + 1,
         settings=settings.checked(),
     )
+
+
+def _log_sum(one: float, other: float) -> float:
+    """log(exp(one) + exp(other)), at most 0: servers round what they print."""
+    high, low = max(one, other), min(one, other)
+    return min(high + math.log1p(math.exp(low - high)), 0.0)
 
 
 def _spans(texts: Sequence[bytes]) -> list[tuple[int, int]]:

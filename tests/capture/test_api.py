@@ -9,6 +9,7 @@ from distill.capture.api import ApiReader, StoredAnswer, capture_answers
 from distill.errors import RecipeError
 from distill.progress import silent
 from distill.signals.cache import SignalCache
+from distill.signals.consistency import disagreement
 from distill.signals.settings import CaptureSettings
 from distill.signals.types import SignalRow, TextOnly, TokenLogp, TopK
 from teachers.protocol import TokenLogprob
@@ -153,7 +154,7 @@ def test_answers_are_told_where_the_rest_is_cut_otherwise(tokenizer, tmp_path):
     assert signal.counts_N.tolist() == [0, 0, 0, 2, 0]
     ids = tokenizer.convert_tokens_to_ids(["3", "4"])
     assert signal.ids_E.tolist() == sorted(ids)
-    tail = 1 - math.exp(-0.5) - math.exp(-1.5)
+    tail = 1 - math.exp(-0.5) - math.exp(-1.5) - math.exp(-4.0)  # 34 begins with a 3
     assert np.allclose(np.exp(signal.log_tail_N), [1, 1, 1, tail, 1], atol=1e-6)
     assert np.isnan(signal.gold_logp_N).tolist() == [True, True, True, False, True]
     words = _told("a", "bc")
@@ -170,3 +171,24 @@ def test_answers_are_told_where_the_rest_is_cut_otherwise(tokenizer, tmp_path):
     assert captured.text_only == {}
     kept = SignalCache(tmp_path).read(row)
     assert kept.counts_N.tolist() == [0, 0, 0, 2, 0]
+
+
+def test_an_alternative_of_several_tokens_counts_for_its_first(tokenizer):
+    """Of 1 and 10 the student writes a 1 first, so its 1 has the mass of both."""
+    row = _row(tokenizer, "1")
+    top = (("1", -1.0), ("10", -1.2), ("9", -2.5), ("1st", -5.0), ("2b", -6.0))
+    signal = ApiReader(tokenizer, SETTINGS).signal(row, [TokenLogprob("1", -1.0, top)])
+    one, nine = tokenizer.convert_tokens_to_ids(["1", "9"])
+    both = math.log(math.exp(-1.0) + math.exp(-1.2) + math.exp(-5.0))
+    got = dict(zip(signal.ids_E.tolist(), signal.logp_E.tolist(), strict=True))
+    assert got == pytest.approx({one: both, nine: -2.5}, abs=1e-6)
+    assert signal.gold_logp_N[0] == pytest.approx(both)
+    tail = 1 - math.exp(both) - math.exp(-2.5)
+    assert math.exp(signal.log_tail_N[0]) == pytest.approx(tail, abs=1e-6)
+    # The same where only answers are told, the rest being cut otherwise.
+    row = _row(tokenizer, "abc 1")
+    told = [*_told("a", "bc "), TokenLogprob("1", -1.0, top)]
+    alone = ApiReader(tokenizer, SETTINGS, ["1", "9", "10"]).signal(row, told)
+    got = dict(zip(alone.ids_E.tolist(), alone.logp_E.tolist(), strict=True))
+    assert got == pytest.approx({one: both, nine: -2.5}, abs=1e-6)
+    assert disagreement(row, alone) == 0
