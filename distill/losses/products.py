@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+SUMS_WIDE = "dtype" in torch.ops.aten.mm.overloads()  # type: ignore[no-untyped-call]
+"""Whether torch has products of half-precision factors whose sums stay float32: from 2.8 on."""
+
 
 def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     """The product left @ right with sums in float32 (float64 if `left` is)."""
@@ -15,9 +18,9 @@ def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def factor(weight_VH: Tensor, wide: torch.dtype) -> Tensor:
-    """The weight as the products want it: only a CPU has no products that sum in float32."""
+    """The weight as the products want it: a CPU and an older torch sum float32 factors only."""
     half = weight_VH.dtype in (torch.bfloat16, torch.float16)
-    return weight_VH if half and weight_VH.is_cuda else weight_VH.to(wide)
+    return weight_VH if half and weight_VH.is_cuda and SUMS_WIDE else weight_VH.to(wide)
 
 
 def wide_type(tensor: Tensor) -> torch.dtype:
