@@ -1,14 +1,14 @@
 """The recipe's `train` as TrainingArguments: steps, batches, defaults, the user's own keys."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from distill.errors import Problem, RecipeError
+from distill.errors import PrerequisiteError, Problem, RecipeError
 from distill.recipe.suggest import did_you_mean
 from distill.recipe.training import Train
 from distill.train import defaults
@@ -82,7 +82,8 @@ def training_arguments(
 ) -> Any:
     """The TrainingArguments of a plan; creating them sets up the device and the process group.
 
-    Raises: RecipeError for keys and values that transformers does not take.
+    Raises: RecipeError for keys and values that transformers does not take, PrerequisiteError where
+    the package behind one is absent.
     """
     from transformers import TrainingArguments
 
@@ -97,6 +98,7 @@ def training_arguments(
         raise _wrong("trainer", f"transformers refuses the settings: {exc}") from exc
     if train.deepspeed is not None:
         refuse_clashes(deepspeed_config(train.deepspeed, cpu=cpu), _meant(args, shape))
+    _check_reports(args.report_to)
     # Several visible GPUs without a launcher would be driven by DataParallel, which changes the
     # meaning of a micro-batch.
     args._n_gpu = min(args.n_gpu, 1)
@@ -194,6 +196,29 @@ def _key_problem(key: str, known: set[str]) -> Problem:
         return Problem(key=where, found="is not set here", fix=f"{OWNED[key]}.")
     found = f"not a key of TrainingArguments: {key!r}"
     return Problem(key=where, found=found, fix=did_you_mean(key, known - OWNED.keys()))
+
+
+def _check_reports(names: Sequence[str]) -> None:
+    """Refuse logging back ends that the Trainer would only miss with the model loaded."""
+    from transformers.integrations import integration_utils as known
+
+    key = "train.trainer.report_to"
+    allowed = sorted(known.INTEGRATION_TO_CALLBACK)
+    for name in names:
+        if name not in allowed:
+            found = f"{name!r} is no logging back end"
+            problem = Problem(found, key=key, allowed=", ".join(["none", *allowed]))
+            raise RecipeError(f"{key}: {found}", [problem])
+        # Of flyte transformers does not tell whether it is there.
+        if name != "flyte" and name not in known.get_available_reporting_integrations():
+            package = _PACKAGES.get(name, name.replace("_", "-"))
+            fix = f"Type: pip install {package}"
+            problem = Problem(f"the package of {name} is absent", key=key, fix=fix)
+            raise PrerequisiteError(str(problem), [problem])
+
+
+_PACKAGES = {"azure_ml": "azureml-core"}
+"""Logging back end -> its package, where that has another name."""
 
 
 def _wrong(key: str, found: str, fix: str | None = None) -> RecipeError:

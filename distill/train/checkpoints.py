@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,16 @@ def save(plan: TrainPlan, tokenizer: Any, trainer: Any, result: TrainResult) -> 
         (folder / "training_args.bin").unlink(missing_ok=True)
         tokenizer.save_pretrained(folder)
         write_result(plan, result)
-        shutil.rmtree(Path(plan.out_dir) / "checkpoints", ignore_errors=True)
+        _drop_checkpoints(Path(plan.out_dir) / "checkpoints")
     trainer.accelerator.wait_for_everyone()
+
+
+def _drop_checkpoints(folder: Path) -> None:
+    """Delete what only a continued training needs; logs of a `report_to` lie beside it and stay."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    with suppress(OSError):  # not empty, or never made
+        folder.rmdir()
 
 
 def _forget_unused_renamings(model: Any) -> None:

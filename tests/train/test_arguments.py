@@ -2,7 +2,7 @@
 
 import pytest
 
-from distill.errors import RecipeError
+from distill.errors import PrerequisiteError, RecipeError
 from distill.recipe.training import Train
 from distill.train.arguments import OWNED, Shape, check_built, shape_of, training_arguments
 from distill.train.defaults import DEFAULTS
@@ -95,3 +95,16 @@ def test_what_is_not_built_is_refused(given):
     with pytest.raises(RecipeError) as caught:
         check_built(Train.model_validate(given))
     assert caught.value.problems[0].key == f"train.{next(iter(given))}"
+
+
+def test_a_logging_back_end_that_is_absent_is_told_before_a_model_is_loaded(tmp_path):
+    """With the line to type; one that does not exist with those that do."""
+    from transformers.integrations import integration_utils as known
+
+    there = {"flyte", *known.get_available_reporting_integrations()}
+    absent = next(name for name in known.INTEGRATION_TO_CALLBACK if name not in there)
+    with pytest.raises(PrerequisiteError, match=r"Type: pip install"):
+        _arguments(tmp_path, trainer={"report_to": absent})
+    with pytest.raises(RecipeError, match="wandbb") as caught:
+        _arguments(tmp_path, trainer={"report_to": ["wandbb"]})
+    assert "tensorboard" in caught.value.problems[0].allowed

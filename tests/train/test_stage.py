@@ -183,6 +183,20 @@ def test_a_half_written_checkpoint_is_passed_over(make_plan):
     assert steps[0] == 7
 
 
+def test_what_a_logging_back_end_wrote_is_kept(make_plan):
+    """Its folder lies beside the checkpoints, of which none is left."""
+    plan = make_plan()
+    logs = Path(plan.out_dir) / "checkpoints" / "runs" / "events"
+
+    def listen(_):
+        logs.parent.mkdir(parents=True, exist_ok=True)
+        logs.write_text("written while it trained")
+
+    train(plan, None, listen)
+    assert logs.is_file()
+    assert not list(logs.parents[1].glob("checkpoint-*"))
+
+
 def test_a_finished_training_is_not_run_again(make_plan):
     """The result is read back; another plan in the same folder starts afresh."""
     plan = make_plan()
