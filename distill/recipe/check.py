@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distill.errors import Problem, RecipeError
+from distill.recipe.check_adapter import check_adapter
 from distill.recipe.check_classifier import check_classifier
 from distill.recipe.check_data import (
     ReadRecords,
@@ -69,6 +70,7 @@ def check(
     check_train(recipe, findings)
     if is_hosted(recipe):
         check_hosted(recipe, environ, findings)
+    check_adapter(recipe, findings)
     check_classifier(recipe, findings)
     check_verdict(recipe, findings)
     check_hidden(recipe, findings)

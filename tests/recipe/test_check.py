@@ -312,3 +312,23 @@ def test_gold_that_was_made_from_suggestions_is_refused(write: Write, folder: Pa
     assert "reviewers saw the model's answer in line 2" in problem.found
     forced = (TRAIN[0], TRAIN[1].replace("evaluate: {", "evaluate: {suggested_gold: true, "))
     assert not found(write(forced))
+
+
+def test_an_adapter_that_could_not_be_merged_is_told_before_training(folder, write):
+    """LoRA on a head that is the embeddings too, where export merges it; else it may be."""
+    (folder / "base").mkdir()
+    config = folder / "base" / "config.json"
+    student = "student: {model: ./base, method: lora, lora: {LORA}}\ntrain: {steps: 2}\n"
+
+    def keys(lora, tied=True, export="export: {license: mit}\n"):
+        config.write_text(json.dumps({"model_type": "llama", "tie_word_embeddings": tied}))
+        split = "split: {train: 0.8, val: 0.2}\n"
+        path = write((split, split + student.replace("LORA", lora) + export))
+        found = check(load_recipe(path), {}).problems
+        return [one.key for one in found if (one.key or "").startswith("student.lora")]
+
+    on_head = "target_modules: [q_proj, lm_head]"
+    assert keys(on_head) == ["student.lora.target_modules"]
+    assert keys("modules_to_save: [lm_head]") == ["student.lora.modules_to_save"]
+    assert keys(on_head, tied=False) == keys("r: 2") == keys(on_head, export="") == []
+    assert keys(on_head, export="export: {merge: false, license: mit}\n") == []
