@@ -31,6 +31,7 @@ KEYWORD = "distill_targets"
 PROJECTOR = "distill_projector"
 """Where a model holds the projector of its hidden states, while it is trained."""
 _PLAN, _OWN_FORWARD, _OWN_CLASS = "distill_plan", "distill_own_forward", "distill_own_class"
+_GATHERED = "distill_gathered"
 _SCALES = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 _DIVISORS = ("logits_scaling",)
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
@@ -147,8 +148,10 @@ def _causal_forward(self: Any, *args: Any, **given: Any) -> Any:
     if isinstance(targets, AnswerTokens):
         width = before_BTH.shape[1]
         x = torch.cat([x, before_BTH[targets.at_M // width, targets.at_M % width]])
+    head = self.get_output_embeddings()
+    _gather_with(head)
     # Nothing that the model does behind its output layer may touch the loss: not called.
-    found = self.get_output_embeddings()(x, **{KEYWORD: targets})
+    found = head(x, **{KEYWORD: targets})
     if not isinstance(targets, HeadTargets) or targets.hidden is None:
         return found
     distance = _hidden_distance(getattr(self, PROJECTOR), x, targets)
@@ -185,6 +188,25 @@ def _lora_forward(self: Any, x: Tensor, *args: Any, **given: Any) -> Any:
     if not (self.disable_adapters or self.merged):
         parts += [_adapter(self, name, x) for name in self.active_adapters if name in self.lora_A]
     return _computed(self, parts, self.base_layer.bias, targets)
+
+
+def _gather_with(head: Any) -> None:
+    """Have ZeRO-3 gather the weights that a LoRA layer reads of its parts with the layer itself.
+
+    The parts are not called, so their own hooks do not run, and a weight that is on its way to them
+    (prefetched) would still be empty.
+    """
+    if not hasattr(head, "base_layer") or getattr(head, _GATHERED, False):
+        return
+    parts = (head.base_layer, *head.lora_B.values())
+    sharded = [p for part in parts for p in part.parameters(recurse=False) if hasattr(p, "ds_id")]
+    if not sharded:
+        return
+    import deepspeed
+
+    for parameter in sharded:
+        deepspeed.zero.register_external_parameter(head, parameter)
+    setattr(head, _GATHERED, True)
 
 
 def _computed(head: Any, parts: Sequence[Part], bias_V: Tensor | None, targets: Any) -> Any:

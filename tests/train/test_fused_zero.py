@@ -17,7 +17,8 @@ SLOW = pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(stage, tmp_path):
     """Full, tied, LoRA on and off the head, its trained copy, both schedules, and an idle rank.
 
-    Under ZeRO-3 the head's weight is empty between forward and backward pass.
+    Under ZeRO-3 the head's weight is empty between forward and backward pass, but where it is
+    fetched ahead of its turn, which must not find it on its way either.
     """
     out = tmp_path / "errors.json"
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -32,10 +33,11 @@ def test_two_processes_have_the_gradients_of_one(stage, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads(out.read_text())
-    assert len(results) == 11
+    assert len(results) == 12
     for case, found in results.items():
         assert found["gradients"], case
         near, near_loss = (0.02, 0.02) if case == "bf16" else (1e-5, 1e-6)
         assert max(found["gradients"].values()) < near, (case, found["gradients"])
         assert found["loss"] < near_loss, case
-        assert found["shapes"] == ([[0]] if stage == 3 else [[50, 16]]), case
+        if "ahead" not in case:
+            assert found["shapes"] == ([[0]] if stage == 3 else [[50, 16]]), case

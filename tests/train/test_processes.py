@@ -121,6 +121,27 @@ def test_a_cached_signal_in_two_processes(make_plan, tmp_path, deepspeed):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("target", ["q_proj", "lm_head"])
+def test_an_adapter_in_two_processes(make_plan, base, tmp_path, teacher_folder, target):
+    """LoRA under ZeRO-3, on the head too: the losses of one process, the adapter saved whole."""
+    lora = {"r": 4, "target_modules": ["v_proj", target]}
+    changes = {"student": {"model": base, "method": "lora", "lora": lora}}
+    plan = make_plan("alone", count=12, lr=1e-2, changes=changes, **DENSE)
+    want, found = _both(
+        plan, tmp_path, teacher_folder, "zero3", lambda: LocalModel.load(teacher_folder)
+    )
+    assert _losses(found) == pytest.approx(_losses(want), abs=1e-4)
+    ours, theirs = (
+        load_file(Path(one.model_dir) / "adapter_model.safetensors") for one in (found, want)
+    )
+    # peft adds the frozen head itself where it can be had whole.
+    names = {name for name in theirs if "lora_" in name}
+    assert names == {name for name in ours if "lora_" in name}
+    for name in names:
+        assert (ours[name] - theirs[name]).abs().max() < 1e-3
+
+
+@pytest.mark.slow
 @TWO
 def test_own_words_in_two_processes(make_plan, tmp_path, teacher_folder, deepspeed):
     """What the student writes follows from seed, step and row; ranks end at different lengths."""
