@@ -26,7 +26,7 @@ def test_two_processes_have_the_gradients_of_one(stage, tmp_path):
     done = subprocess.run(
         [sys.executable, *launcher, str(WORKER), str(stage), str(out)],
         env=env,
-        timeout=120,
+        timeout=300,
         check=False,
         capture_output=True,
         text=True,
