@@ -47,7 +47,7 @@ def train_classifier(plan: TrainPlan, listen: Listener) -> TrainResult:
     require_val(settings, bool(val))
     # ZeRO-3 shards what is loaded while the arguments live, so they come first.
     shape, args = started(plan, settings, student, rows=len(rows.rows), val=bool(val))
-    model = load_classifier(plan.base, student, cpu=args.use_cpu)
+    model = load_classifier(plan.base, student, cpu=args.use_cpu, seed=plan.seed)
     fit_threads(model.num_parameters())
     order = OrderedRows(rows.rows, steps=shape.steps, batch=shape.batch, seed=plan.seed)
     progress = TellProgress(listen, order.tokens_of_steps(shape.batch))

@@ -106,7 +106,7 @@ def load_frame(base: str, student: Any) -> tuple[Any, Any]:
         raise _wrong("model", str(exc)) from exc
 
 
-def load_classifier(base: str, student: Any, *, cpu: bool) -> Any:
+def load_classifier(base: str, student: Any, *, cpu: bool, seed: int) -> Any:
     """The classifier to train: in float32, or with LoRA its own weights frozen.
 
     Raises: RecipeError when it cannot be loaded or the adapter cannot be built.
@@ -123,7 +123,9 @@ def load_classifier(base: str, student: Any, *, cpu: bool) -> Any:
     except (OSError, ValueError, ImportError, KeyError) as exc:
         raise _wrong("model", str(exc)) from exc
     # The head is new, so peft trains it whole beside the adapter.
-    return with_adapter(model, student.lora, "SEQ_CLS") if student.method == "lora" else model
+    if student.method == "full":
+        return model
+    return with_adapter(model, student.lora, seed, "SEQ_CLS")
 
 
 def _own_labels(config: Any) -> list[str] | None:

@@ -86,7 +86,7 @@ def train(plan: TrainPlan, teacher: Callable[[], Any] | None, listen: Listener) 
     rows, val = len(ready.rows.rows), ready.val is not None
     shape, args = started(plan, ready.train, ready.student, rows=rows, val=val)
     # ZeRO-3 shards what is loaded while this object lives, so the student comes first.
-    model = load_student(plan.base, ready.student, cpu=args.use_cpu)
+    model = load_student(plan.base, ready.student, cpu=args.use_cpu, seed=plan.seed)
     reader = _reader(ready, teacher, args)
     if reader is not None:
         width = shared_width(ready.tokenizer, reader.tokenizer)

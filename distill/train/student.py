@@ -29,8 +29,10 @@ def load_student_tokenizer(base: str, student: Any) -> tuple[Any, Any]:
         return tokenizer, None
 
 
-def load_student(base: str, student: Any, *, cpu: bool) -> Any:
+def load_student(base: str, student: Any, *, cpu: bool, seed: int) -> Any:
     """The model to train; with LoRA its own weights are frozen and an adapter is put on.
+
+    The adapter starts from the seed alone, whatever was drawn in this process before.
 
     Raises: RecipeError when it cannot be loaded or the adapter cannot be built.
     """
@@ -52,7 +54,7 @@ def load_student(base: str, student: Any, *, cpu: bool) -> Any:
         model, _ = load_pretrained(base, shared | options, shared)
     except ConfigError as exc:
         raise _wrong("model", str(exc)) from exc
-    return model if student.method == "full" else with_adapter(model, student.lora)
+    return model if student.method == "full" else with_adapter(model, student.lora, seed)
 
 
 def trainable(model: Any) -> tuple[int, float]:
@@ -94,7 +96,7 @@ def _four_bit(given: dict[str, Any]) -> Any:
         raise _wrong("quantization", f"transformers refuses it: {exc}") from exc
 
 
-def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:
+def with_adapter(model: Any, options: LoraOptions, seed: int, task_type: str = "CAUSAL_LM") -> Any:
     """The model with a LoRA adapter put on and its own weights frozen.
 
     Raises: RecipeError for options that peft does not take.
@@ -109,7 +111,9 @@ def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM")
                 f"lora.{key}", f"not a key of LoraConfig: {key!r}", did_you_mean(key, known)
             )
     try:
-        return get_peft_model(model, LoraConfig(**{"task_type": task_type, **given}))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return get_peft_model(model, LoraConfig(**{"task_type": task_type, **given}))
     except (ValueError, TypeError) as exc:
         raise _wrong("lora", f"peft cannot put the adapter on: {exc}") from exc
 

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from distill.errors import DataError, RecipeError
 from distill.progress import silent
+from distill.recipe.student import Student
 from distill.train import stage, teacher_states
 from distill.train.plan import RESULT_FILE, TrainPlan
 from distill.train.stage import train
+from distill.train.student import load_student
 from teachers.local_model import LocalModel
 
 DENSE = {"signal": {"kind": "dense"}, "loss": {"kind": "forward_kl", "weight": 0.9, "ce": 0.1}}
@@ -262,6 +265,22 @@ def test_lora_trains_an_adapter_only(make_plan, base):
     prompt = [[1, 40, 41]]
     assert tuned.choice_logp(prompt, ["red", "green"]) != bare.choice_logp(prompt, ["red", "green"])
     assert tuned.end_ids == bare.end_ids
+
+
+def test_an_adapter_starts_from_the_seed(base):
+    """Whatever was drawn in this process before it; another seed is another start."""
+    spec = {"model": base, "method": "lora", "lora": {"r": 4}}
+    student = TypeAdapter(Student).validate_python(spec)
+
+    def start(seed):
+        model = load_student(base, student, cpu=True, seed=seed)
+        return [p.detach() for name, p in model.named_parameters() if "lora_A" in name]
+
+    first = start(5)
+    torch.rand(3)
+    assert first
+    assert all(torch.equal(one, other) for one, other in zip(first, start(5), strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(first, start(6), strict=True))
 
 
 def test_an_answer_cut_by_its_teacher_is_not_closed(make_plan, write_rows, records, tmp_path):
