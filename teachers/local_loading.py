@@ -5,11 +5,16 @@ Weights are read from safetensors only. Importing this module imports no torch.
 
 import logging
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from teachers.errors import ConfigError, MissingPackage
+
+SENTENCEPIECE = ("tokenizer.model", "spiece.model")
+"""What the model behind a tokenizer.json is called."""
+_SPACE = "\u2581"
 
 
 def load_pretrained(
@@ -43,6 +48,30 @@ def load_tokenizer(source: str, **options: Any) -> Any:
         return AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError, ImportError, KeyError) as exc:
         raise ConfigError(_cannot_load(source, exc)) from exc
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Writes a tokenizer's files, and the SentencePiece model that it was read beside.
+
+    transformers writes tokenizer.json alone. llama.cpp takes the scores of the pieces from the
+    model, and without them cuts texts into other pieces than were trained.
+    """
+    from transformers.utils import cached_file
+
+    tokenizer.save_pretrained(folder)
+    source = str(tokenizer.name_or_path)
+    if not source or not any(_SPACE in piece for piece in tokenizer.get_vocab()):
+        return
+    for name in SENTENCEPIECE:
+        found = cached_file(
+            source,
+            name,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        if found and Path(found).resolve() != (folder / name).resolve():
+            shutil.copyfile(found, folder / name)
 
 
 def quiet() -> None:

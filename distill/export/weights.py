@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, Problem, RunError
+from teachers.local_loading import save_tokenizer
 
 KEPT = (
     "config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json",
@@ -109,7 +110,7 @@ def merge_adapter(
     merged.save_pretrained(folder)
     if (ends := model_dir / "generation_config.json").is_file():
         shutil.copyfile(ends, folder / ends.name)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     return Merge(source, difference, len(rows), sum(map(len, rows)))
 
 

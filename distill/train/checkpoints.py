@@ -9,6 +9,7 @@ from typing import Any
 from distill.progress import Listener, Progress
 from distill.train.plan import PLAN_FILE, TrainPlan, TrainResult, write_json, write_result
 from distill.train.preference import REFERENCE_FILE
+from teachers.local_loading import save_tokenizer
 
 
 def train_from_last(plan: TrainPlan, trainer: Any, listen: Listener) -> list[dict[str, int]]:
@@ -96,7 +97,7 @@ def save(plan: TrainPlan, tokenizer: Any, trainer: Any, result: TrainResult) -> 
     if trainer.is_world_process_zero():
         # The Trainer adds its own settings as a pickle, which nobody needs to load a student.
         (folder / "training_args.bin").unlink(missing_ok=True)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
         write_result(plan, result)
         _drop_checkpoints(Path(plan.out_dir) / "checkpoints")
     trainer.accelerator.wait_for_everyone()

@@ -20,6 +20,7 @@ from distill.train.classifier_model import (
 )
 from distill.train.rope import scaled_student
 from distill.train.tokenizer import build_tokenizer
+from teachers.local_loading import save_tokenizer
 
 _OLD_NAMES = frozenset({"rope_theta", "rope_scaling", "torch_dtype", "dtype"})
 """Configuration keys that transformers renames while reading."""
@@ -55,7 +56,7 @@ def make_student(
     model = _fresh_model(_config(spec.config, tokenizer), seed)
     model.generation_config = _generation_config(tokenizer, generation)
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(out)
+    save_tokenizer(tokenizer, out)
     model.save_pretrained(out)
     return str(out)
 
@@ -72,7 +73,7 @@ def _make_classifier(
         model = fresh_classifier(_config(spec.config, tokenizer), labels, seed)
     fit_to_model(tokenizer, model.config)
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(out)
+    save_tokenizer(tokenizer, out)
     model.save_pretrained(out)
     return str(out)
 
