@@ -151,7 +151,13 @@ def _label(
 def _votes(rows: Sequence[Mapping[str, Any]], free: Sequence[str]) -> str | None:
     """The one column of label -> count, or, where its name says so, of lists of labels."""
     sample = rows[:: max(1, len(rows) // SAMPLE)]
-    found = [name for name in free if _holds_votes(name, [row.get(name) for row in sample])]
+    # FIELD_votes beside FIELD and FIELD_p is what we write of a teacher's votes, not of people's.
+    own = {f"{name.removesuffix('_p')}_votes" for name in free if name.endswith("_p")}
+    found = [
+        name
+        for name in free
+        if name not in own and _holds_votes(name, [row.get(name) for row in sample])
+    ]
     return found[0] if len(found) == 1 else None
 
 

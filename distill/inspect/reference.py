@@ -44,7 +44,10 @@ def compare_with(view: View, other: View, embed: Embed | None, *, seed: int = 0)
             "reference_median_words": float(numpy().median(others)) if len(others) else None,
         },
         "embeddings": vectors,
-        "diversity": diversity(other.content_words, seed=seed),
+        "diversity": {
+            **diversity(other.content_words, seed=seed),
+            "embedding_spread": spread(other.contents, embed, seed=seed),
+        },
     }
 
 

@@ -19,6 +19,8 @@ SPLITS = {
 }  # fmt: skip
 """File names (and values of a split column) -> the split they hold."""
 
+OURS = "dataset_info.json"
+"""Stands in every dataset of ours, beside other forms of the same rows."""
 SHOWN_FILES = 5
 WORDS_OF_A_SENTENCE = 8
 
@@ -87,15 +89,17 @@ def reading_notes(
     """What a reader should know of how files were read: files left out, data taken for a header."""
     path = Path(path)
     notes = []
-    if path.is_dir():
+    if path.is_dir() and not (path / OURS).is_file():
         used = {file for files in split_files(path).values() for file in files}
-        others = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in ENDINGS
-                  and file not in used]  # fmt: skip
+        stems = {file.stem for file in used}
+        others = [
+            file.name
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in ENDINGS and file.stem not in stems
+        ]
         if others:
             shown = ", ".join(others[:SHOWN_FILES]) + (", ..." if len(others) > SHOWN_FILES else "")
-            notes.append(
-                f"Not read, as no split is named so, or the split has another file: {shown}."
-            )
+            notes.append(f"Not read, as no split is named so: {shown}.")
     separated = path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".txt")
     if columns is None and separated and (name := _data_as_header(items)):
         notes.append(

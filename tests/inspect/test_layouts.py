@@ -52,6 +52,13 @@ def test_votes(name, value):
     assert guess_layout(rows, list(rows[0]), set()).votes == name
 
 
+def test_votes_of_a_teacher_are_no_raters():
+    """What a run writes beside a field that was voted on says nothing of people."""
+    rows = [{"label": "a", "label_p": 0.5, "label_votes": {"a": n % 3, "b": 2 - n % 3}}
+            for n in range(12)]  # fmt: skip
+    assert guess_layout(rows, list(rows[0]), set()) is None
+
+
 def test_dicts_and_lists_that_are_no_votes():
     """Numbers of other kinds, and lists under another name."""
     rows = [{"size": {"w": n * 9, "h": 400 - n}, "tags": ["a", "b"]} for n in range(12)]

@@ -79,6 +79,8 @@ def test_files_left_out_of_a_folder_are_told(tmp_path):
     [note] = reading_notes(tmp_path, read_dataset(tmp_path), None)
     assert "labels.csv" in note
     assert "README" not in note
+    (tmp_path / "dataset_info.json").write_text("{}")
+    assert reading_notes(tmp_path, read_dataset(tmp_path), None) == []
 
 
 def test_splits_of_plain_texts_are_no_columns(tmp_path):
