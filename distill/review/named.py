@@ -60,6 +60,9 @@ def choose_named(
         plain = rest if id not in there and _holds(source, split) else id
         if plain in there:
             found.setdefault(plain, why)
+    if not named:
+        problem = Problem("no row is named, so there is nothing to send", file=source)
+        raise UsageError(str(problem), [problem])
     if not found:
         example = next(iter(named), "")
         problem = Problem(

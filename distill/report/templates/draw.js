@@ -1,7 +1,9 @@
 // Draws every plot of the page from the JSON beside it. No request, no cloud button.
-const NARROW = 500, LONGEST = 18;
-const shortened = (name) =>
-  name.length > LONGEST ? `${name.slice(0, LONGEST / 2)}\u2026${name.slice(1 - LONGEST / 2)}` : name;
+const NARROW = 500, LONGEST = 20;
+const shortened = (name) => {
+  const plain = name.replace(/^filter: /, ""), half = LONGEST / 2;
+  return plain.length > LONGEST ? `${plain.slice(0, half)}\u2026${plain.slice(1 - half)}` : plain;
+};
 // Long names of bars would leave no room for the bars on a small screen.
 function fit(figure, width) {
   const names = figure.data.filter((one) => one.orientation === "h").flatMap((one) => one.y);
