@@ -37,8 +37,8 @@ def read_records(path: Path | str, *, columns: Sequence[str] | None = None) -> l
     Args:
         path: The file; its ending says the format. A .txt holds tab-separated columns, or, where
             no line has a tab, one text per line in the column `text`. A .json holds an array, an
-            object of columns, an object that holds one array beside plain values, or an object of
-            either, whose names then stand in each record's `split`.
+            object of columns or of rows by name, an object that holds one array beside plain
+            values, or an object of either, whose names then stand in each record's `split`.
         columns: Names for a file without a header, or for arrays of plain values.
 
     Raises: DataError with the line of what is wrong.
@@ -170,7 +170,10 @@ def _keyed(value: Any) -> Sequence[Any] | None:
 
 
 def _rows(value: Any) -> Sequence[Any] | None:
-    """The rows of an array, or of an object whose values are columns; None where it is neither."""
+    """The rows of an array, or of an object whose values are columns or rows of the same fields.
+
+    None where it is none of these.
+    """
     if isinstance(value, list):
         return value
     if not isinstance(value, dict) or not value or any(map(_SPLIT.search, value)):
@@ -179,6 +182,9 @@ def _rows(value: Any) -> Sequence[Any] | None:
     if all(isinstance(part, dict) for part in parts):  # as pandas writes a table
         if any(part.keys() != parts[0].keys() for part in parts):
             return None
+        if not all(name.isdigit() for name in parts[0]):  # rows by name, not cells by number
+            deep = all(isinstance(cell, dict | list) for part in parts for cell in part.values())
+            return None if deep else [{"id": name, **row} for name, row in value.items()]
         parts = [list(part.values()) for part in parts]
     elif not all(isinstance(part, list) for part in parts):
         return None

@@ -4,13 +4,14 @@ import csv
 import datetime
 import decimal
 import io
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, Problem
-from distill.rows.json_values import bad
+from distill.rows.json_values import BadValue, bad
 
 FIELD_LIMIT = 1 << 30
 """The csv module's own limit of 131,072 characters is less than one long document."""
@@ -20,6 +21,8 @@ def read_delimited(
     text: str, mark: str, columns: Sequence[str] | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of separated text, each with the line on which it starts; quotes may hold newlines.
+
+    A first column without a name that counts from 0 (pandas' index) is left out.
 
     Raises: BadValue for ragged rows, broken quotes, and headers with empty or repeated names.
     """
@@ -35,7 +38,7 @@ def _rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     names = list(columns) if columns is not None else None
-    start = 1
+    start, head, counted = 1, 1, None
     while True:
         try:
             row = next(reader)
@@ -48,23 +51,32 @@ def _rows(
         if not row:
             continue
         if names is None:
-            names = _header(row, line)
-        elif len(row) != len(names):
+            counted = itertools.count() if len(row) > 1 and not row[0].strip() else None
+            names, head = _header(row, line, bool(counted)), line
+            continue
+        if counted:
+            if row[0] != str(next(counted)):
+                raise _nameless(1, head)
+            row = row[1:]
+        if len(row) != len(names):
             found = f"{len(row)} values for {len(names)} columns"
             fix = "Quote values that hold the separator, or add what is missing."
             raise bad(found, line, ", ".join(names), fix)
-        else:
-            yield line, dict(zip(names, row, strict=True))
+        yield line, dict(zip(names, row, strict=True))
 
 
-def _header(row: list[str], line: int) -> list[str]:
-    names = [name.strip() for name in row]
+def _header(row: list[str], line: int, indexed: bool) -> list[str]:
+    names = [name.strip() for name in row[indexed:]]
     for place, name in enumerate(names, 1):
         if not name:
-            raise bad(f"column {place} has no name", line, fix="Name it, or delete the column.")
+            raise _nameless(place + indexed, line)
         if names.index(name) + 1 != place:
             raise bad(f"two columns are called {name!r}", line, fix="Rename one of them.")
     return names
+
+
+def _nameless(place: int, line: int) -> BadValue:
+    return bad(f"column {place} has no name", line, fix="Name it, or delete the column.")
 
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ COLUMNS = {"text": ["hi", "ho"], "label": ["a", "b"]}
         (COLUMNS, ["train", "train"]),
         ({name: dict(enumerate(cells)) for name, cells in COLUMNS.items()}, ["train", "train"]),
         ({"train": COLUMNS, "dev": COLUMNS}, ["train", "train", "val", "val"]),
+        ({"one": COLUMNS, "two": COLUMNS}, ["one", "one", "two", "two"]),
     ],
 )
 def test_json_of_columns(tmp_path, value, splits):
@@ -37,6 +38,19 @@ def test_json_of_columns(tmp_path, value, splits):
     assert [item.split for item in items] == splits
     assert [item.fields["text"] for item in items] == ["hi", "ho"] * (len(splits) // 2)
     assert [item.fields["label"] for item in items] == ["a", "b"] * (len(splits) // 2)
+
+
+def test_json_of_rows_by_name(tmp_path):
+    """An object of rows of the same fields: the names are the ids, unless the rows have some."""
+    path = tmp_path / "d.json"
+    path.write_text(
+        json.dumps({"q7": {"text": "hi", "label": "a"}, "q9": {"text": "ho", "label": "b"}})
+    )
+    assert [(item.id, item.fields["label"]) for item in read_dataset(path)] == [
+        ("q7", "a"), ("q9", "b"),
+    ]  # fmt: skip
+    path.write_text(json.dumps({"0": {"id": "x", "n": 1}, "1": {"id": "y", "n": 2}}))
+    assert [item.id for item in read_dataset(path)] == ["x", "y"]
 
 
 def test_articles_of_squad(tmp_path):

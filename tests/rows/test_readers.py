@@ -61,6 +61,13 @@ def test_columns_for_files_without_names(tmp_path: Path) -> None:
     assert split == [{**records[0], "split": "x"}]
 
 
+def test_an_index_without_a_name_is_left_out(tmp_path: Path) -> None:
+    """As pandas writes it: a first column that counts from 0."""
+    path = tmp_path / "a.csv"
+    path.write_text(",a,b\n0,x,y\n1,z,w\n")
+    assert read_records(path) == [{"a": "x", "b": "y"}, {"a": "z", "b": "w"}]
+
+
 def test_lines_are_where_records_start(tmp_path: Path) -> None:
     """Quoted newlines and blank lines do not shift the line of a record."""
     numbered = read_numbered(write(tmp_path, "a.csv", 'a\n"x\ny"\n\nz\n'))
@@ -92,6 +99,8 @@ def test_parquet(tmp_path: Path) -> None:
         ("a.csv", 'a\nb\n"open\n', 3, "broken row"),
         ("a.csv", "a,a\n1,2\n", 1, "two columns"),
         ("a.csv", ",a\n1,2\n", 1, "no name"),
+        ("a.csv", ",a\n0,2\n2,3\n", 1, "column 1 has no name"),
+        ("a.csv", ",,a\n0,1,2\n", 1, "column 2 has no name"),
         ("a.csv", "a\n", None, "no rows"),
         ("a.csv", b"a\nb\n\xff\n", 3, "not UTF-8"),
         ("a.jsonl", '{"a": 1}\n{"a": }\n', 2, "not JSON"),
