@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from distill.errors import DistillError, RecipeError
 from distill.rows.encode import Encoded
+from distill.signals.pieces import piece_bytes
 from distill.signals.vocabulary import shared_width
 from teachers import chat_format
 from teachers.errors import ConfigError
@@ -97,6 +98,17 @@ def look_at_vocabularies(student: Any, teacher: Any) -> Look:
         [problem] = error.problems
         return Look("vocabulary", "finding", problem.found, problem.key, problem.fix)
     return Look("vocabulary", "ok", f"student and teacher share {width} tokens")
+
+
+def look_at_pieces(student: Any, teacher: Any) -> Look:
+    """Whether one's probabilities can be summed up by the other's tokens, aligned by bytes."""
+    for whose, tokenizer in (("student", student), ("teacher", teacher)):
+        if piece_bytes(tokenizer) is None:
+            found = f"the pieces of the {whose}'s tokenizer do not join back to the text"
+            fix = "Use the signal text, or byte-level or SentencePiece vocabularies."
+            return Look("vocabulary", "finding", found, "train.signal.cross_tokenizer", fix)
+    told = "the teacher's probabilities are summed up by the student's tokens, aligned by bytes"
+    return Look("vocabulary", "ok", told)
 
 
 def look_at_padding(tokenizer: Any, columns: int, whose: str = "student") -> Look:

@@ -17,7 +17,7 @@ from distill.recipe.prompts import TaskPrompt
 from distill.recipe.schema import Recipe
 from distill.recipe.student import BuildTokenizer
 from distill.recipe.task import ClassifyTask
-from distill.recipe.training import Train
+from distill.recipe.training import SparseSignal, TextSignal, Train
 from distill.rows.dataset import read_dataset
 from distill.rows.encode import Encoded, encode
 from distill.rows.readers import read_records
@@ -158,9 +158,15 @@ def _teacher(recipe: Recipe, rows: Sequence[Turns]) -> Iterator[Look]:
         yield looks.unseen("vocabulary", error, f"teachers.{name}.model")
         return
     ours = _tokenizer_source(recipe)
-    dense = recipe.train is not None and recipe.train.signal.kind not in ("text", "labels")
-    if ours is None or not dense or (student and student.kind == "classifier"):
+    signal = recipe.train.signal if recipe.train else TextSignal()
+    silent = signal.kind in ("text", "labels")
+    if ours is None or silent or (student and student.kind == "classifier"):
         yield Look("vocabulary", "skipped", "the signal does not speak of the teacher's tokens")
+    elif isinstance(signal, SparseSignal) and signal.cross_tokenizer:
+        try:
+            yield looks.look_at_pieces(_load(ours)[0], tokenizer)
+        except ConfigError as error:
+            yield looks.unseen("vocabulary", error, "student.tokenizer")
     else:
         try:
             yield looks.look_at_vocabularies(_load(ours)[0], tokenizer)

@@ -172,6 +172,19 @@ def test_a_planted_fault_is_named(project, capsys, fault, check):
     assert not found["ok"]
 
 
+def test_other_tokens_are_no_fault_where_they_are_aligned(project, capsys):
+    """With cross_tokenizer another vocabulary is what is wanted; WordPiece's cannot be aligned."""
+    teacher_with_other_pieces(project)
+    aligned = ("--set", "train.signal={kind: topk, from: big, cross_tokenizer: true}")
+    code, found = ask(project, capsys, *aligned)
+    [look] = [look for look in found["checks"] if look["check"] == "vocabulary"]
+    assert (look["state"], "aligned by bytes" in look["told"]) == ("ok", True), look
+    tokenizer_without_letters(project)
+    code, found = ask(project, capsys, *aligned)
+    assert code == 2
+    assert "train.signal.cross_tokenizer" in [look["key"] for look in found["findings"]]
+
+
 def test_the_text_shows_findings_and_masks(project, capsys):
     """Off --json a line per check and the learnt tokens in brackets."""
     with pytest.raises(SystemExit):
