@@ -7,8 +7,8 @@ from distill.recipe.task import ClassifyTask
 
 LOSSES = ("forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl", "tvd", "adaptive_kl")
 """Losses that compare two distributions over the labels."""
-TEXT_ONLY = ("packing", "mix", "on_policy", "early_stop")
-"""Settings of `train` that speak of texts, of which a classifier writes none, or are not built."""
+TEXT_ONLY = ("packing", "mix", "on_policy")
+"""Settings of `train` that speak of texts, of which a classifier writes none."""
 
 
 def check_classifier(recipe: Recipe, findings: Findings) -> None:

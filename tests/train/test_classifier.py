@@ -181,6 +181,19 @@ def test_lora_trains_adapter_and_head(plan_of, fresh):
     assert chosen == ["blue", "red", "green"]
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_it_stops_when_val_gets_no_better(plan_of, fresh, write_rows, tmp_path, method):
+    """The weights that were best on val are kept, and what is reported is theirs."""
+    other = [row(at + 1) | {"fields": {**row(at)["fields"], "label": "red"}} for at in range(1, 9)]
+    changes = {"val_path": write_rows(tmp_path / "val.jsonl", other)}
+    if method == "lora":
+        changes["student"] = {"kind": "classifier", "model": fresh, "method": "lora"}
+    result = train(plan_of(steps=60, lr=2e-2, early_stop=True, changes=changes), None, silent)
+    looks = [point["val_loss"] for point in result.curve if "val_loss" in point]
+    assert result.steps < 60
+    assert result.val_loss == looks[-1] == pytest.approx(min(looks), abs=1e-5)
+
+
 def test_long_texts_are_cut_where_the_positions_end(plan_of):
     """A text beyond the model's positions is cut in training and in use, and counted."""
 
