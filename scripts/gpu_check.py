@@ -1,4 +1,4 @@
-"""What only a CUDA host can show: bf16, 4-bit LoRA, flash attention, a judge at true 7B shape.
+"""What only a CUDA host can show: bf16, 4-bit LoRA, flash attention, memory, a 7B-shaped judge.
 
 Each check goes through the product. One that cannot run here is "not run", with the reason.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 from gpu_host import NotRun, hardware, need_gpu, need_package, versions, written_for
-from gpu_judge import SHAPES, dataset_row, judge, make_base, prepare
+from gpu_judge import SHAPES, dataset_row, judge, make_base, make_model, prepare
 from record import write_result
 
 
@@ -147,10 +147,60 @@ def flash_attention(folder: Path, _: str) -> dict[str, Any]:
     return {"largest_difference": worst, "losses": _losses(packed)}
 
 
+def memory(folder: Path, _: str) -> dict[str, Any]:
+    """The peak of a real training beside what `distill estimate` says from the shape alone."""
+    need_gpu()
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+    forecast = trained_and_forecast(folder, FORECAST)
+    measured = torch.cuda.max_memory_allocated()
+    figures = {"forecast_gb": forecast / 1e9, "measured_gb": measured / 1e9}
+    assert abs(forecast - measured) <= 0.3 * measured, figures
+    return figures
+
+
+FORECAST: Mapping[str, int] = {
+    "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 12,
+    "num_attention_heads": 16, "max_position_embeddings": 512, "vocab_size": 32000,
+}  # fmt: skip
+"""About 220 million parameters: 4 GB of weights, gradients and optimiser."""
+
+
+def trained_and_forecast(folder: Path, sizes: Mapping[str, int], rows: int = 4) -> int:
+    """Trains three steps at this shape, every row as long as the context; the forecast's bytes."""
+    import torch
+
+    from distill.plan.memory import Setting, training_memory
+    from distill.plan.shape import shape_of
+    from distill.progress import silent
+    from distill.train.plan import TrainPlan
+    from distill.train.stage import train as run
+
+    student = folder / "student"
+    make_model(student, sizes)
+    long = [dataset_row(at) for at in range(16)]
+    for row in long:
+        row["messages"][-1]["content"] *= 100
+    (folder / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in long))
+    length = sizes["max_position_embeddings"]
+    settings = {"batch": rows, "micro_batch": rows, "steps": 3, "max_length": length}
+    spec = {"model": str(student)}
+    plan = TrainPlan(
+        str(folder / "long.jsonl"), spec, str(student), settings, str(folder / "memory")
+    )
+    assert run(plan, None, silent).truncated_rows == len(long)
+    shape = shape_of({"model_type": "llama", **sizes})
+    assert shape is not None
+    setting = Setting(rows=rows, length=length, half=torch.cuda.is_available())
+    return training_memory(shape, setting).total
+
+
 CHECKS: Mapping[str, Callable[[Path, str], dict[str, Any]]] = {
     "bf16": bf16,
     "qlora": qlora,
     "flash_attention": flash_attention,
+    "memory": memory,
     "judge": judge,
 }
 

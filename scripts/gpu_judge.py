@@ -179,7 +179,12 @@ def dataset_row(at: int) -> dict[str, Any]:
 
 
 def make_base(folder: Path, shape: str) -> None:
-    """A folder of random weights at this shape with a tokenizer of its own, in bfloat16 at 7B."""
+    """A folder of random weights at this shape, in bfloat16 at 7B."""
+    make_model(folder, SHAPES[shape], large=shape != "tiny")
+
+
+def make_model(folder: Path, sizes: Mapping[str, int], *, large: bool = False) -> None:
+    """A folder of random weights of these sizes, with a tokenizer of its own."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
@@ -188,10 +193,9 @@ def make_base(folder: Path, shape: str) -> None:
     rows = [_judged(at) for at in range(200)]
     texts = [f"{row['shown']}\n{row['written']}" for row in rows]
     tokenizer = build_tokenizer(texts, 400, ())
-    config = AutoConfig.for_model("llama", **SHAPES[shape])
+    config = AutoConfig.for_model("llama", **sizes)
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(config, name, getattr(tokenizer, name))
-    large = shape != "tiny"
     torch.manual_seed(0)
     with torch.device("cuda" if large else "cpu"):
         dtype = torch.bfloat16 if large else torch.float32

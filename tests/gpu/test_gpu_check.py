@@ -32,12 +32,26 @@ def test_without_a_gpu_nothing_passes():
     done, found = _check(timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     checks = {check["name"]: check for check in found["figures"]}
-    assert set(checks) == {"bf16", "qlora", "flash_attention", "judge"}
+    assert set(checks) == {"bf16", "qlora", "flash_attention", "memory", "judge"}
     for check in checks.values():
         assert (check["status"], check["why"]) == ("not run", "torch sees no CUDA GPU")
     assert found["settings"]["hardware"]["gpus"] == []
     assert "transformers 5.10 to" in found["settings"]["written_for"]
     assert {"date", "machine", "versions"} <= found.keys()
+
+
+def test_the_way_of_the_memory_check(tmp_path, monkeypatch):
+    """At a tiny shape on this machine: full rows are trained, and the shape gives a forecast."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from gpu_check import trained_and_forecast
+
+    sizes = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "max_position_embeddings": 64, "vocab_size": 512,
+    }  # fmt: skip
+    parameters = 2 * 512 * 32 + 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32
+    assert trained_and_forecast(tmp_path, sizes) > 16 * parameters
 
 
 @pytest.mark.slow
