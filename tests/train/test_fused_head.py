@@ -191,6 +191,17 @@ def test_installing_twice_and_removing():
     assert not [name for name in vars(causal.lm_head) if name.startswith("distill")]
 
 
+def test_installed_before_lora_on_the_head_gives_no_number():
+    """Too early: the adapter would be added to a loss. An error, and a second try is refused."""
+    model, inputs = AutoModelForCausalLM.from_config(_llama()), _inputs()
+    FusedHead.install(model)
+    late = get_peft_model(model, LoraConfig(**LORA, target_modules=HEAD))
+    with pytest.raises(AttributeError):
+        head_terms(late, inputs, _targets(inputs, torch.float32))
+    with pytest.raises(RecipeError):
+        FusedHead.install(late)
+
+
 def test_merged_and_switched_off_adapters_are_followed():
     """LoRA on the head counts when it is active and not merged already."""
     model, inputs = _model("lora on head"), _inputs()
