@@ -1,7 +1,8 @@
 """Values inside a record: `judgments.0.decision` is what lies in a list of objects.
 
-A column of that whole name goes first, so a name with dots in it stays a name. Text that holds a
-JSON list or object, as in a CSV, is looked into as well.
+With a star in place of the number all of them come as a list. A column of that whole name goes
+first, so a name with dots in it stays a name. Text that holds a JSON list or object, as in a CSV,
+is looked into as well.
 """
 
 import json
@@ -26,6 +27,9 @@ def look(value: Any, path: str) -> Any:
     if not isinstance(value, list | tuple):
         return ABSENT
     head, _, rest = path.partition(".")
+    if head == "*":
+        every = [look(one, rest) if rest else one for one in value]
+        return [one for one in every if one is not ABSENT] or ABSENT
     if not head.removeprefix("-").isdecimal() or not -len(value) <= int(head) < len(value):
         return ABSENT
     return look(value[int(head)], rest) if rest else value[int(head)]

@@ -39,12 +39,13 @@ from distill.judge.labels import (
 )
 from distill.judge.paths import cell, example, places
 from distill.judge.prometheus import unfolded
+from distill.judge.raters import by_pair
 from distill.judge.written import written_verdict
 from distill.rows.readers import Numbered, read_numbered
 
 Value = Winner | float
 
-ROLES = ("id", "instruction", "a", "b", "response", "winner", "score")
+ROLES = ("id", "instruction", "a", "b", "response", "winner", "score", "rater")
 """What a column of the data may be."""
 VERDICT_ROLES = (
     "verdict_id", "verdict", "verdict_ba", "raw", "raw_ba", "score_a", "score_b", "order", "p",
@@ -130,8 +131,8 @@ def read_judge_data(
 
     Args:
         path: Any format of `distill.rows.readers`.
-        mapping: Role (id, instruction, a, b, response, winner, score) -> column; those of recorded
-            verdicts are left to `distill.judge.recorded`.
+        mapping: Role (id, instruction, a, b, response, winner, score, rater) -> column; those of
+            recorded verdicts are left to `distill.judge.recorded`.
         gold_columns: Columns of people's verdicts; several mean their majority.
         slices: Columns to report apart; absent: the usual names.
         labels: What verdicts are called in this file -> a, b, tie or a score.
@@ -168,12 +169,16 @@ def read_judge_data(
         except Unreadable as error:
             problems.append(Problem(str(error), str(path), record.line, allowed=_allowed(kind)))
             continue
-        if row.id in taken:
-            problems.append(Problem(f"the id {row.id!r} stands twice", str(path), record.line))
+        if row.id in taken and "rater" not in roles:
+            fix = "Where each line is one person's word, name who: --map rater=COLUMN"
+            found = f"the id {row.id!r} stands twice"
+            problems.append(Problem(found, str(path), record.line, fix=fix))
         taken.add(row.id)
         rows.append(row)
     if problems:
         raise DataError(str(problems[0]), problems)
+    if "rater" in roles:
+        rows = by_pair(rows, roles["rater"], named="id" in roles)
     return replace(shell, rows=rows)
 
 
@@ -341,13 +346,14 @@ def _row(data: JudgeData, own: str, record: Numbered, slices: Sequence[str]) -> 
 def _ratings(data: JudgeData, fields: Mapping[str, Any]) -> dict[str, Value | None]:
     """What each person said; a list of words in one column is one person's word each.
 
-    Two numbers in a list are a score for each answer.
+    Two numbers in a list are a score for each answer, unless a path with * gathered them.
     """
     found: dict[str, Value | None] = {}
     for name in data.gold_columns:
         value = cell(fields, name)
         numbers = isinstance(value, list) and all(number_of(one) is not None for one in value)
-        if isinstance(value, list) and value and not (numbers and data.kind == "pairwise"):
+        people = "*" in name or data.kind == "absolute" or not numbers
+        if isinstance(value, list) and value and people:
             found |= {f"{name}.{at}": data.read(one, fields) for at, one in enumerate(value)}
         else:
             found[name] = data.read(value, fields)

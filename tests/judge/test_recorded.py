@@ -225,6 +225,30 @@ def test_several_people_in_one_cell(tmp_path):
     assert row.slices == {"slice": "s"}
 
 
+def test_people_as_objects_and_as_lines(tmp_path):
+    """A star gathers what each said; lines of one pair are one row, another turn another row."""
+    people = [{"who": who, "label": label} for who, label in (("p", 1), ("q", 2), ("r", 2))]
+    rows = [{"a": "x", "b": "y", "annotations": people}]
+    path = write(tmp_path / "rows.jsonl", rows)
+    (row,) = read_judge_data(path, gold_columns=["annotations.*.label"]).rows
+    assert (row.gold, list(row.ratings.values())) == ("b", ["a", "b", "b"])
+    lines = [
+        {"question_id": 81, "answer_a": "x", "answer_b": "y", "winner": winner, "judge": who,
+         "turn": turn}
+        for turn in (1, 2)
+        for who, winner in (("p", "model_a"), ("q", "model_a"), ("r", "tie"))
+    ]  # fmt: skip
+    path = write(tmp_path / "lines.jsonl", lines)
+    data = read_judge_data(path, mapping={"rater": "judge"})
+    assert [(row.id, row.gold, len(row.ratings)) for row in data.rows] == [
+        ("0", "a", 3), ("3", "a", 3),
+    ]  # fmt: skip
+    data = read_judge_data(path, mapping={"rater": "judge", "id": "question_id"})
+    assert [row.id for row in data.rows] == ["81.0", "81.1"]
+    with pytest.raises(DataError, match="stands twice"):
+        read_judge_data(path, mapping={"id": "question_id"})
+
+
 def test_ids_are_one_whatever_the_format(tmp_path):
     """A table with gaps holds 7.0 where another file holds 7; an object may be keyed by ids."""
     table = {"a7": {"response": "x", "score": 4, "id": "a7"}, "7": {"response": "y", "score": 2,
