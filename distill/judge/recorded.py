@@ -79,7 +79,7 @@ def read_verdict_file(
     problems = []
     for place, (line, fields) in enumerate(records):
         try:
-            own = ids[place] if ids else _id(fields, names)
+            own = ids[place] if ids else _known_id(_id(fields, names), known)
             shown = _order(fields, given.get("order", "order"), order)
             reading.record(fields, parts, own, shown, given.get("p", "p"), known.get(own))
         except Unreadable as error:
@@ -101,6 +101,9 @@ def inner_verdicts(path: Path | str, data: JudgeData, mapping: Mapping[str, str]
     require_places(path, [row.fields for row in data.rows], list(given.values()))
     reading = _Reading(data)
     parts = [reading.checked(part) for part in _named(given)]
+    if not parts:
+        problem = Problem("--map names no column that holds a verdict", fix="Add verdict=COLUMN.")
+        raise DataError(str(problem), [problem])
     problems = []
     for row in data.rows:
         try:
@@ -230,7 +233,10 @@ def _named(given: Mapping[str, str]) -> list[Part]:
         found.append(Part(given["verdict_ba"], "ba"))
     if "raw_ba" in given:
         found.append(Part(given["raw_ba"], "ba", of_places=True))
-    if "score_a" in given and "score_b" in given:
+    if ("score_a" in given) != ("score_b" in given):
+        problem = Problem("--map names the score of one answer", fix="Add score_a and score_b.")
+        raise DataError(str(problem), [problem])
+    if "score_a" in given:
         found.append(Part(given["score_a"], first, other=given["score_b"]))
     return found
 
@@ -306,6 +312,12 @@ def _id(fields: Mapping[str, Any], name: str | None) -> str:
     if is_missing(value):
         raise Unreadable("there is no id" if name in (None, "id") else f"there is no {name}")
     return id_text(value)
+
+
+def _known_id(own: str, known: Mapping[str, Any]) -> str:
+    """The id, or what is left without the ".0" that tables with gaps write behind whole numbers."""
+    whole = own.removesuffix(".0")
+    return whole if own not in known and whole in known else own
 
 
 def _order(fields: Mapping[str, Any], name: str | None, usual: Order) -> Order:

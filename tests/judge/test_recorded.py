@@ -152,6 +152,15 @@ def test_columns_of_a_verdict_file_can_be_named(tmp_path, record, mapping):
     assert [one.value for one in found.verdicts] == ["b"]
 
 
+@pytest.mark.parametrize("mapping", [{"score_a": "first"}, {"p": "first"}])
+def test_half_of_a_verdict_is_refused(tmp_path, mapping):
+    """One score of two, or a confidence alone, is no verdict."""
+    path = write(tmp_path / "rows.jsonl", [{"a": "x", "b": "y", "winner": "b", "first": 0.3}])
+    data = read_judge_data(path)
+    with pytest.raises(DataError, match="--map names"):
+        inner_verdicts(path, data, mapping)
+
+
 def test_right_and_wrong_of_a_reward_model(tmp_path):
     """RewardBench: results are 1 right, 0 wrong, 0.5 a tie about the chosen answer."""
     rows = [
@@ -258,6 +267,6 @@ def test_ids_are_one_whatever_the_format(tmp_path):
     data = read_judge_data(write(tmp_path / "rows.json", keyed))
     assert [row.id for row in data.rows] == ["a7", "7"]
     found = read_verdict_file(
-        write(tmp_path / "said.jsonl", [{"id": 7.0, "score": "2"}, {"id": "a7", "score": 3}]), data
+        write(tmp_path / "said.csv", [{"id": "7.0", "score": "2"}, {"id": "a7", "score": 3}]), data
     )
     assert said(found, data) == {"a7": (3,), "7": (2,)}
