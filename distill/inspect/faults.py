@@ -26,6 +26,8 @@ LONG = 12
 """Words from which an ending is looked at."""
 SHORT_LINE = 6
 """Words below which a last line of several is a heading, a name or an end, not a sentence."""
+TAIL = 200
+"""Characters at the end in which a series is looked for: the pattern goes back over each start."""
 _ITEM = re.compile(r"\s*(?:[-*+#|>\u2022]|\d+[.):]|[A-Za-z][.)] |[\w ]{1,40}: )|\s{2,}|\t")
 """A line that need not end as a sentence does."""
 _SERIES = re.compile(r"\S+(?:, [^\s,]+(?: [^\s,]+)?){2,}$|[\d)]$")
@@ -87,7 +89,7 @@ def _is_open(text: str) -> bool:
     last = text[text.rfind("\n") + 1 :]
     if len(last) < len(text) and (_ITEM.match(last) or last.count(" ") < SHORT_LINE - 1):
         return False
-    return not _SERIES.search(last)
+    return not _SERIES.search(last[-TAIL:])
 
 
 def _broken(text: str) -> bool:
