@@ -11,6 +11,7 @@ from distill import __version__
 from distill.cli import (
     advise,
     compare,
+    deduplicate,
     init,
     inspect,
     judge,
@@ -34,6 +35,7 @@ GROUPS = (
     predict,
     compare,
     inspect,
+    deduplicate,
     losses,
     logits,
     judge,

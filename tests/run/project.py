@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from distill.cli.main import main
+from distill.measure.duplicates import NearDuplicates
 from teachers.config import ScriptedTeacher
 from teachers.scripted.server import Faults, Server
 
@@ -179,3 +180,41 @@ def served(faults: Faults | None = None, **fields: Any) -> Iterator[Served]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+COMMON = (
+    "card",
+    "charged",
+    "twice",
+    "refund",
+    "order",
+    "mail",
+    "nobody",
+    "answers",
+    "monday",
+    "help",
+)
+
+
+def planted(rng, count):
+    """Texts, two fifths of which are copies or near copies of others, some of a template."""
+    texts = []
+    for at in range(count):
+        kind = rng.random()
+        if texts and kind < 0.15:
+            texts.append(rng.choice(texts))
+        elif texts and kind < 0.4:
+            words = rng.choice(texts).split()
+            words[rng.randrange(len(words))] = rng.choice(COMMON)
+            texts.append(" ".join(words))
+        elif kind < 0.5:
+            texts.append(f"ticket {at % 7} please send the money back to my old account today")
+        else:
+            texts.append(" ".join(rng.choices(COMMON, k=rng.randint(1, 25))))
+    return texts
+
+
+def alone(texts, similarity):
+    """What the index of one machine says of each text in turn."""
+    rows = ((str(at), text) for at, text in enumerate(texts))
+    return [found and found[1] for _, found in NearDuplicates(similarity).add_if_new(rows)]

@@ -10,21 +10,19 @@ import threading
 import time
 from contextlib import contextmanager
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from distill.errors import DataError, UsageError
 from distill.filters.chain import build_chain
 from distill.inspect.inspect import Options, inspect_rows
 from distill.inspect.sources import Item
-from distill.measure.duplicates import NearDuplicates
-from distill.measure.set_join import near_clusters
-from distill.measure.words import Words
 from distill.recipe.schema import Recipe
 from distill.rows.row import Row
-from distill.run.on_ray import join, near
+from distill.rows.slices import SIMILARITY
 from distill.run.on_ray.cluster import Cluster
+from distill.run.on_ray.large import deduplicate
 from distill.run.on_ray.look import ClusterPlace
 from distill.run.on_ray.near import nearest_kept
 from distill.run.on_ray.sift import Workers
@@ -35,6 +33,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 MEMORY = 100 * 2**20
 SECONDS = 60.0
+MAIL = "mail me at a@b.com or 192.168.0.17"
 
 
 @pytest.fixture(scope="module")
@@ -207,105 +206,23 @@ def test_an_address_where_no_cluster_is(project, tmp_path, monkeypatch):
     assert project.command("check", recipe).code == 2
 
 
-WORDS = (
-    "card",
-    "charged",
-    "twice",
-    "refund",
-    "order",
-    "mail",
-    "nobody",
-    "answers",
-    "monday",
-    "help",
-)
-
-
-def planted(rng, count):
-    """Texts, a third of which are copies or near copies of others, some of a template."""
-    texts = []
-    for at in range(count):
-        kind = rng.random()
-        if texts and kind < 0.15:
-            texts.append(rng.choice(texts))
-        elif texts and kind < 0.4:
-            words = rng.choice(texts).split()
-            words[rng.randrange(len(words))] = rng.choice(WORDS)
-            texts.append(" ".join(words))
-        elif kind < 0.5:
-            texts.append(f"ticket {at % 7} please send the money back to my old account today")
-        else:
-            texts.append(" ".join(rng.choices(WORDS, k=rng.randint(1, 25))))
-    return texts
-
-
-def alone(texts, similarity):
-    """What the index of one machine says of each text in turn."""
-    rows = ((str(at), text) for at, text in enumerate(texts))
-    return [found and found[1] for _, found in NearDuplicates(similarity).add_if_new(rows)]
-
-
-def test_near_duplicates_by_group_by_are_those_of_one_machine(ray):
+def test_near_duplicates_by_group_by_are_those_of_one_machine(ray, project):
     """Of several thousand texts the same are kept, and dropped with the same similarity."""
-    texts = planted(random.Random(1), 4000)
+    texts = project.planted(random.Random(1), 4000)
     found = nearest_kept(Cluster(None, (), "."), texts, 0.7)
-    assert found == alone(texts, 0.7)
+    assert found == project.alone(texts, 0.7)
     assert 400 < sum(one is not None for one in found) < 3600
 
 
-@pytest.mark.parametrize("similarity", [0.2, 0.5, 0.8, 0.935, 1.0])
-@pytest.mark.parametrize("seed", range(4))
-def test_any_texts_fall_as_in_the_index(similarity, seed):
-    """Signed, met in their buckets and chosen in this process: what the index says, always."""
-    rng = random.Random(seed)
-    texts = [*planted(rng, rng.randint(2, 300)), "", "!?", "a", "\u00e9 \u4e2d\u6587"]
-    rng.shuffle(texts)
-    signed = near.signed(similarity, pa.table({"start": [0], "texts": [texts]}))
-    parts = rng.randint(1, 5)
-    placed = near.in_buckets(parts, signed)
-    alike = [
-        (row["one"], row["other"], row["alike"])
-        for part in range(parts)
-        if len(place := placed.filter(pc.equal(placed["part"], part)))
-        for row in near.pairs(similarity, parts, place).to_pylist()
-    ]
-    assert len(alike) == len({frozenset(pair[:2]) for pair in alike})
-    assert near.choose(signed["set"].to_pylist(), alike) == alone(texts, similarity)
-
-
-@pytest.mark.parametrize("similarity", [0.2, 0.5, 0.8, 1.0])
-@pytest.mark.parametrize("seed", range(3))
-def test_any_pairs_are_those_of_the_join(similarity, seed):
-    """Under their rarest elements the same clusters meet, whatever the texts and places are."""
-    rng = random.Random(seed)
-    texts = [*planted(rng, rng.randint(2, 300)), "", "!?", "a", "\u00e9 \u4e2d\u6587"]
-    rng.shuffle(texts)
-    parts = rng.randint(1, 5)
-
-    def pairs(texts, similarity):
-        sets = join.with_elements(pa.table({"start": [0], "texts": [texts]}))
-        often = np.frombuffer(join.counted(sets)["often"][0].as_py(), "<i8")
-        placed = join.under_prefixes(similarity, parts, often, sets)
-        found = [
-            (row["one"], row["other"])
-            for part in range(parts)
-            if len(place := placed.filter(pc.equal(placed["part"], part)))
-            for row in join.alike(similarity, parts, place).to_pylist()
-        ]
-        assert len(found) == len(set(map(frozenset, found)))
-        return found
-
-    words = Words(texts)
-    assert near_clusters(words, texts, similarity, pairs) == near_clusters(words, texts, similarity)
-
-
 @pytest.mark.slow
-def test_an_inspection_on_a_cluster(ray):
+def test_an_inspection_on_a_cluster(ray, project):
     """Looked at on workers, the report is the one of this process."""
     rng = random.Random(9)
     items = [
         Item(f"{at:05}", "train", {"instruction": text, "output": text[::-1] if at % 9 else "<b>"})
-        for at, text in enumerate([*planted(rng, 1500), "mail me at a@b.com or 192.168.0.17"])
+        for at, text in enumerate(
+            [*project.planted(rng, 1500), "mail me at a@b.com or 192.168.0.17"]
+        )
     ]
     place = ClusterPlace(Cluster(None, (), "."))
     place.least_texts = 100
@@ -316,12 +233,12 @@ def test_an_inspection_on_a_cluster(ray):
     assert alone["duplicates"]["near"] > 20
 
 
-def test_filters_over_blocks(ray, tmp_path):
+def test_filters_over_blocks(ray, project, tmp_path):
     """Stretches of free filters, a restored one and those that look at all rows: same verdicts."""
     rng = random.Random(5)
     rows = [
         Row(f"{at:05}", {"text": text, "label": "a"} if at % 50 else {"label": "a"})
-        for at, text in enumerate(planted(rng, 2500))
+        for at, text in enumerate(project.planted(rng, 2500))
     ]
     recipe = Recipe.model_validate(
         {
@@ -391,3 +308,63 @@ def test_signals_of_workers_are_those_of_one_process(
         found[engine] = told, kept
     assert found["ray"] == found["local"]
     assert found["ray"][0]["rows"] > 100
+
+
+def read(folder):
+    """The rows of a folder's parts, in order."""
+    rows = []
+    for path in sorted(folder.glob("part-*")):
+        if path.suffix == ".parquet":
+            rows += pq.read_table(path).to_pylist()
+        else:
+            rows += [json.loads(line) for line in path.read_text().splitlines()]
+    return rows
+
+
+def test_files_keep_what_one_machine_keeps(ray, project, tmp_path):
+    """Two files of two kinds, cut into many slices: kept, dropped and likeness are the index's."""
+    texts = project.planted(random.Random(4), 900)
+    lines = [json.dumps({"text": text, "n": at}) for at, text in enumerate(texts[:500])]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    rest = {"text": texts[500:], "n": list(range(500, 900))}
+    pq.write_table(pa.table(rest), tmp_path / "b.parquet", row_group_size=150)
+    heard = []
+    found = deduplicate(
+        Cluster(None, (), "."), [tmp_path / "a.jsonl", tmp_path / "b.parquet"],
+        tmp_path / "out", "text", 0.6, slice_bytes=9000, listen=heard.append,
+    )  # fmt: skip
+    near = project.alone(texts, 0.6)
+    kept, dropped = read(tmp_path / "out"), read(tmp_path / "out" / "dropped")
+    assert [row["n"] for row in kept] == [at for at, one in enumerate(near) if one is None]
+    assert {row["n"]: row[SIMILARITY] for row in dropped} == {
+        at: one for at, one in enumerate(near) if one is not None
+    }
+    assert found["rows"] == 900 == len(kept) + len(dropped)
+    assert min(len(kept), len(dropped)) > 100
+    assert len(list((tmp_path / "out").glob("part-*"))) > 5
+    assert heard[-1].done == heard[-1].total
+
+
+def test_a_bad_row_is_named_by_its_line_of_the_file(ray, tmp_path):
+    """Found before anything is written, though the line lies in a later slice."""
+    lines = ['{"text": "a b c"}'] * 40 + ['{"text": }'] + ['{"text": "d"}'] * 9
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"a\.jsonl:41: not JSON"):
+        deduplicate(
+            Cluster(None, (), "."),
+            [tmp_path / "a.jsonl"],
+            tmp_path / "out",
+            "text",
+            0.8,
+            slice_bytes=100,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_over(ray, tmp_path):
+    """A folder that holds something is refused; a file without rows gives a summary alone."""
+    (tmp_path / "a.jsonl").write_text("")
+    deduplicate(Cluster(None, (), "."), [tmp_path / "a.jsonl"], tmp_path / "out", "text", 0.8)
+    assert json.loads((tmp_path / "out" / "deduplicated.json").read_text())["rows"] == 0
+    with pytest.raises(UsageError, match="in use"):
+        deduplicate(Cluster(None, (), "."), [tmp_path / "a.jsonl"], tmp_path / "out", "text", 0.8)

@@ -28,7 +28,7 @@ def join(cluster: Cluster, texts: Sequence[str], similarity: float) -> list[tupl
     import numpy as np
     from ray.exceptions import RayError
 
-    parts = places(cluster, texts)
+    parts = places(cluster, len(texts))
     try:
         sets = in_blocks(texts).map_batches(with_elements, **WHOLE).materialize()
         often = np.zeros(COUNTS, np.int64)
