@@ -59,8 +59,10 @@ def deduplicate(
     rows = starts.pop()
     near: dict[int, float] = {}
     if rows:
+        listen(Progress("compare", 0, rows))
         signed = _signed(slices, starts, field, similarity)
         near = near_kept(cluster, signed, places(cluster, rows), similarity)
+        listen(Progress("compare", rows, rows))
     (to / DROPPED).mkdir(parents=True, exist_ok=True)
     jobs = list(_jobs(slices, starts, near, to.resolve()))
     _each(cluster, "write", _write, jobs, listen)
