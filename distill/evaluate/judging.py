@@ -159,7 +159,7 @@ def passport_metrics(passport: Passport) -> dict[str, Figure]:
         why = lean.get("why") or "no row was judged for the answer of one place in both orders"
         metrics["position"] = proportion(first, first + second) if flipped else nothing(why)
     for name, figure in (found["absolute"] or {}).items():
-        if isinstance(figure, Figure) and name != "self_consistency":
+        if isinstance(figure, Figure) and name not in ("self_consistency", "implied_order"):
             metrics[name] = figure
     if found["calibration"]:
         metrics |= {name: found["calibration"][name] for name in ("ece", "brier")}

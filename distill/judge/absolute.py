@@ -7,6 +7,7 @@ from distill.judge.confusion import kappa, table
 from distill.judge.pairwise import NONE, agreement_figures
 from distill.judge.resample import Resampler
 from distill.judge.rows import JudgeRow
+from distill.judge.spread import implied_order, questions_of, spread
 from distill.judge.verdicts import Judged
 from distill.measure.agreement import agreement
 from distill.measure.intervals import Figure, nothing
@@ -46,7 +47,11 @@ def absolute_figures(
         "absolute": {
             **_scores(gold[read], found[read], inside),
             "self_consistency": _steadiness(judged, seed),
+            "implied_order": implied_order(
+                questions_of(rows, read.tolist()), gold[read].tolist(), found[read].tolist()
+            ),
             "histogram": _histogram(found[read]),
+            "spread": spread(gold[read].tolist(), found[read].tolist()),
         },
     }
 

@@ -12,6 +12,7 @@ from distill.judge.rows import JudgeData, JudgeRow, Value
 from distill.measure.intervals import Figure, nothing, proportion
 
 ABSOLUTE = "only pairs have a longer answer"
+FIRST = "only pairs have a first answer"
 
 
 def reference_lines(
@@ -28,6 +29,7 @@ def reference_lines(
     pairs = data.kind == "pairwise"
     return {
         "majority": _accuracy(rows, _constant(rows), seed),
+        "first": _accuracy(rows, lambda _: "a", seed) if pairs else nothing(FIRST),
         "longer": _accuracy(rows, longer, seed) if pairs else nothing(ABSOLUTE),
         "longer_no_ties": _accuracy([r for r in rows if r.gold != "tie"], longer, seed)
         if pairs

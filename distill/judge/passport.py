@@ -142,7 +142,7 @@ def _no_position(why: str) -> dict[str, Any]:
 
 
 def _no_lines() -> dict[str, Figure]:
-    names = ("majority", "longer", "longer_no_ties", "human_human", "teacher_human")
+    names = ("majority", "first", "longer", "longer_no_ties", "human_human", "teacher_human")
     return {name: nothing(NO_GOLD) for name in names}
 
 

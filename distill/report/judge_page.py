@@ -99,6 +99,8 @@ def _lines(found: Mapping[str, Any]) -> list[dict[str, str]]:
 def _leanings(passport: Mapping[str, Any]) -> list[str]:
     """To a place, to length, to Markdown and to a family of models, beside that of people."""
     found, position = [], passport["position"]
+    if alarm := ((passport.get("absolute") or {}).get("spread") or {}).get("alarm"):
+        found.append(alarm)
     if position["flips"]:
         p = "" if position["p"] is None else f" (exact binomial test: p = {position['p']:.3g})"
         found.append(

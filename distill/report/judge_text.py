@@ -27,6 +27,8 @@ def passport_text(found: Mapping[str, Any]) -> str:
         )
     if found["absolute"]:
         lines += _figures(found["absolute"])
+        if alarm := (found["absolute"].get("spread") or {}).get("alarm"):
+            lines.append(f"  {alarm}")
     if found["verbosity"] and found["verbosity"]["difference"] is not None:
         verbosity = found["verbosity"]
         lines.append(
