@@ -24,9 +24,9 @@ WORKER = Path(__file__).with_name("kd_loss_variants.py")
 VARIANTS = ("products", "naive", "trl", "prototype", "forward", "recompute")
 COMMON = {"tokens": 1024, "student_hidden": 512, "teacher_hidden": 1024, "threads": 2}
 SHAPES: Mapping[str, Mapping[str, Any]] = {
-    "forward KL, V=32768": {"loss": "forward_kl", "vocab": 32_768, "turns": 4},
-    "JSD 0.5, V=32768": {"loss": "jsd", "vocab": 32_768, "turns": 4},
-    "forward KL, V=151936": {"loss": "forward_kl", "vocab": 151_936, "turns": 3},
+    "forward KL, V=32768": {"loss": "forward_kl", "vocab": 32_768, "turns": 3},
+    "JSD 0.5, V=32768": {"loss": "jsd", "vocab": 32_768, "turns": 3},
+    "forward KL, V=151936": {"loss": "forward_kl", "vocab": 151_936, "turns": 2},
 }
 OVER_PROTOTYPE, BUFFERS = 1.05, 3
 OVER_PRODUCTS = {"forward_kl": 1.3, "jsd": 1.6}
