@@ -8,19 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from distill.report import figures, measured, plots, rungs
 from distill.report.judge_page import judge_part, judge_plots
 from distill.report.measured_plots import cascade_plot, cost_plot, curve_plot
-from distill.report.page import (
-    environment,
-    json_block,
-    plotly_js,
-    read_template,
-    script_hash,
-    words,
-)
+from distill.report.page import render_page, words
 
 VERDICTS = {
     "ship": ("good", "Ship it"),
@@ -56,32 +47,23 @@ def render(
         versions: package -> version.
     """
     drawn = _plots(report, curves or report.get("curves") or {})
-    plotly = plotly_js() if drawn else ""
-    draw = read_template("draw.js") if drawn else ""
-    page = (
-        environment()
-        .get_template("page.html.jinja")
-        .render(
-            report=report,
-            verdict=_verdict(report),
-            headline=_headline(report),
-            table=_table(report),
-            sets=_other_sets(report),
-            teachers=_by_teacher(report.get("cost")),
-            samples=_samples(report, samples),
-            **_measured(report),
-            notes=notes,
-            recipe=recipe,
-            versions=versions or {},
-            plots={name: json_block(figure) for name, figure in drawn.items()},
-            metric_plots=[name for name in drawn if name.startswith("metric-")],
-            style=Markup(read_template("style.css")),
-            scripts=[Markup(script) for script in (plotly, draw) if script],
-            hashes=[script_hash(script) for script in (plotly, draw) if script],
-        )
+    return render_page(
+        "page.html.jinja",
+        drawn,
+        ["style.css"],
+        report=report,
+        verdict=_verdict(report),
+        headline=_headline(report),
+        table=_table(report),
+        sets=_other_sets(report),
+        teachers=_by_teacher(report.get("cost")),
+        samples=_samples(report, samples),
+        **_measured(report),
+        notes=notes,
+        recipe=recipe,
+        versions=versions or {},
+        metric_plots=[name for name in drawn if name.startswith("metric-")],
     )
-    # A lone surrogate in a row cannot be written as UTF-8.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,17 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from markupsafe import Markup
-
 from distill.report.inspect_plots import draw_all
-from distill.report.page import (
-    environment,
-    json_block,
-    plotly_js,
-    read_template,
-    script_hash,
-    words,
-)
+from distill.report.page import render_page, words
 
 EXAMPLES = 6
 """Rows that are shown of each failure."""
@@ -36,37 +27,28 @@ def render_inspection(report: Mapping[str, Any], rows: Mapping[str, Mapping[str,
         report: What `distill inspect --json` prints.
         rows: Row id -> fields, for the examples.
     """
-    drawn = draw_all(report)
-    scripts = [plotly_js(), read_template("draw.js")] if drawn else []
-    page = (
-        environment()
-        .get_template("inspect.html.jinja")
-        .render(
-            report=report,
-            name=PurePath(report.get("dataset") or "dataset").name or "dataset",
-            folder=_folder(report.get("dataset") or ""),
-            tiles=_tiles(report),
-            missed=[gate for gate in report.get("gates") or () if not gate["passed"]],
-            fixes=[_fix(fix, rows) for fix in report["fix_first"]],
-            mapping=_mapping(report["mapping"]),
-            suspects=[_suspect(error, report, rows) for error in report["label_errors"][:SUSPECTS]],
-            clusters=((report["duplicates"] or {}).get("clusters") or ())[:CLUSTERS],
-            leaks=_leaks(report, rows),
-            agreement=[
-                _agreement(place, field, found, rows)
-                for place, (field, found) in enumerate(report["agreement"].items())
-            ],
-            slices={name: _slice_table(found) for name, found in report["slices"].items()},
-            lengths=_lengths(report["lengths"]),
-            figure=_figure,
-            plots={name: json_block(figure) for name, figure in drawn.items()},
-            style=Markup(read_template("style.css") + read_template("inspect.css")),
-            scripts=[Markup(script) for script in scripts],
-            hashes=[script_hash(script) for script in scripts],
-        )
+    return render_page(
+        "inspect.html.jinja",
+        draw_all(report),
+        ["style.css", "inspect.css"],
+        report=report,
+        name=PurePath(report.get("dataset") or "dataset").name or "dataset",
+        folder=_folder(report.get("dataset") or ""),
+        tiles=_tiles(report),
+        missed=[gate for gate in report.get("gates") or () if not gate["passed"]],
+        fixes=[_fix(fix, rows) for fix in report["fix_first"]],
+        mapping=_mapping(report["mapping"]),
+        suspects=[_suspect(error, report, rows) for error in report["label_errors"][:SUSPECTS]],
+        clusters=((report["duplicates"] or {}).get("clusters") or ())[:CLUSTERS],
+        leaks=_leaks(report, rows),
+        agreement=[
+            _agreement(place, field, found, rows)
+            for place, (field, found) in enumerate(report["agreement"].items())
+        ],
+        slices={name: _slice_table(found) for name, found in report["slices"].items()},
+        lengths=_lengths(report["lengths"]),
+        figure=_figure,
     )
-    # A lone surrogate in a row cannot be written as UTF-8.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _folder(dataset: str) -> str:

@@ -3,20 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from distill.report.figures import title
 from distill.report.judge_plots import reliability_plot, selective_plot
 from distill.report.judge_text import HEADLINES
 from distill.report.measured import write_plain
-from distill.report.page import (
-    environment,
-    json_block,
-    plotly_js,
-    read_template,
-    script_hash,
-    words,
-)
+from distill.report.page import render_page, words
 
 SLICES = 20
 """Slices that are shown, the worst first."""
@@ -32,22 +23,13 @@ def render_judge(passport: Mapping[str, Any], name: str) -> str:
         passport: What `distill judge eval --json` prints.
         name: Of the data.
     """
-    drawn = judge_plots(passport)
-    scripts = [plotly_js(), read_template("draw.js")] if drawn else []
-    page = (
-        environment()
-        .get_template("judge_page.html.jinja")
-        .render(
-            name=name,
-            judging=judge_part(passport),
-            plots={key: json_block(figure) for key, figure in drawn.items()},
-            style=Markup(read_template("style.css")),
-            scripts=[Markup(script) for script in scripts],
-            hashes=[script_hash(script) for script in scripts],
-        )
+    return render_page(
+        "judge_page.html.jinja",
+        judge_plots(passport),
+        ["style.css"],
+        name=name,
+        judging=judge_part(passport),
     )
-    # A lone surrogate in a row cannot be written as UTF-8.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def judge_plots(passport: Mapping[str, Any] | None) -> dict[str, str]:
@@ -64,9 +46,7 @@ def judge_part(passport: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {
         "coverage": _coverage(passport),
         "notes": list(passport.get("notes") or ()),
-        "figures": _lines({name: passport[name] for name in HEADLINES})
-        + _lines(passport.get("absolute") or {})
-        + _lines({"tie_recall": passport["tie_recall"]}),
+        "figures": _against_people(passport),
         "leanings": _leanings(passport),
         "lines": _lines(passport["reference_lines"]),
         "calibration": _calibration(passport.get("calibration")),
@@ -85,6 +65,8 @@ def _coverage(passport: Mapping[str, Any]) -> str:
         text += f", {passport['without_gold']:,} left out without one"
     if passport.get("errors") is not None and parsed["value"] is not None:
         text += f"; {parsed['value']:.1%} of them could be read, {passport['errors']:,} could not"
+    if parsed["value"] is None and parsed.get("why"):
+        text += f"; {parsed['why']}"
     return f"{text}."
 
 
@@ -94,6 +76,14 @@ def _lines(found: Mapping[str, Any]) -> list[dict[str, str]]:
         for name, figure in found.items()
         if isinstance(figure, Mapping) and "value" in figure
     ]
+
+
+def _against_people(passport: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Nothing where no judge was measured: a table of gaps says no more than `coverage` does."""
+    if passport["accuracy"]["value"] is None and passport["parsed"]["value"] is None:
+        return []
+    figures = {name: passport[name] for name in HEADLINES} | dict(passport.get("absolute") or {})
+    return _lines(figures | {"tie_recall": passport["tie_recall"]})
 
 
 def _leanings(passport: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,33 @@ def environment() -> Environment:
         written=lambda text: json.dumps(text, ensure_ascii=False),
     )
     return made
+
+
+def render_page(
+    template: str, drawn: Mapping[str, str], styles: Sequence[str], **values: Any
+) -> str:
+    """A whole page as one string: no network, all text of rows escaped.
+
+    Args:
+        template: Its file.
+        drawn: Plot name -> figure as JSON; without any the page holds no script.
+        styles: Style sheets, in order.
+        values: What else the template shows.
+    """
+    scripts = [plotly_js(), read_template("draw.js")] if drawn else []
+    page = (
+        environment()
+        .get_template(template)
+        .render(
+            **values,
+            plots={name: json_block(figure) for name, figure in drawn.items()},
+            style=Markup("".join(map(read_template, styles))),
+            scripts=[Markup(script) for script in scripts],
+            hashes=[script_hash(script) for script in scripts],
+        )
+    )
+    # A lone surrogate in a row cannot be written as UTF-8.
+    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _number(value: float | None, digits: int = 0) -> str:

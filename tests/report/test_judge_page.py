@@ -71,3 +71,15 @@ def test_the_report_of_a_run_has_the_students_passport(passport, report):
     page = render({**report, "judging": {"student": passport, "teacher": passport}}, {})
     assert page.count("How far to trust the judge") == 1
     assert 'data-plot="plot-reliability"' in page
+
+
+def test_without_a_judge_there_are_the_lines_alone(tmp_path):
+    """What a judge must beat, and why nothing else stands there; no table of gaps."""
+    path = tmp_path / "rows.jsonl"
+    rows = [{"id": at, "instruction": "q", "a": "x", "b": "yy", "winner": "b"} for at in range(9)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = judge_passport(read_judge_data(path), None).as_dict()
+    page = render_judge(found, "rows")
+    assert "no judge and no verdicts were given" in page
+    assert "against people" not in page
+    assert "What it must beat" in page
