@@ -6,9 +6,13 @@ import logging
 import os
 import random
 import shutil
+import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +35,7 @@ from teachers.scripted.server import Faults
 pytest.importorskip("ray")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
+ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 100 * 2**20
 SECONDS = 60.0
 MAIL = "mail me at a@b.com or 192.168.0.17"
@@ -196,14 +201,31 @@ def test_a_refused_key_stops_the_run(ray, project, tmp_path, monkeypatch):
         assert "wrong" not in said.err.replace("wrong key", "")
 
 
-def test_an_address_where_no_cluster_is(project, tmp_path, monkeypatch):
-    """Found before anything is asked: nonsense by `check`, nothing listening by the run."""
+def test_an_address_that_the_recipe_cannot_mean(project, tmp_path, monkeypatch):
+    """Found by `check`: one of Ray's client, and one beside the local engine."""
     recipe = project.write_project(
         tmp_path, rows=10, more="run: {engine: ray, address: 'ray://far:10001'}\n"
     )
     assert project.command("check", recipe).code == 2
     project.change(recipe, "engine: ray, address: 'ray://far:10001'", "address: 'far:1'")
     assert project.command("check", recipe).code == 2
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379"])
+def test_an_address_where_nobody_listens(address, tmp_path):
+    """Said at once, with what to start; Ray itself would try for minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = address.format(port=free.getsockname()[1])
+    code = (
+        "from distill.run.on_ray.cluster import Cluster\n"
+        f"Cluster({place!r}, (), {str(tmp_path)!r}).join()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert f"no Ray cluster can be used at {place!r}" in done.stderr
+    assert "ray start --head" in done.stderr
 
 
 def test_near_duplicates_by_group_by_are_those_of_one_machine(ray, project):

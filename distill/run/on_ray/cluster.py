@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import re
+import socket
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ SPACE = "distill"
 KEEP_MS = 120_000
 """How long a cluster of our own keeps a worker that has nothing to do: each takes seconds to
 start."""
+KNOCK_S = 10.0
 USER_MODULES = "distill_user_"
 """How the modules of a recipe's own functions are named (`distill.recipe.functions`)."""
 
@@ -57,12 +59,11 @@ class Cluster:
             import ray.data
         except ImportError as missing:
             line = "pip install 'distill-kit[ray]'"
-            problem = Problem(f"package {missing.name} is missing", key="run.engine", fix=line)
-            raise PrerequisiteError(
-                f"run.engine is ray, which needs: {line}", [problem]
-            ) from missing
+            problem = Problem(f"package {missing.name} is missing", key="ray", fix=line)
+            raise PrerequisiteError(f"working over Ray needs: {line}", [problem]) from missing
 
         if not ray.is_initialized():
+            _knock(self._address)
             more = {"include_dashboard": False} if self._address == "local" else {}
             try:
                 with _without(self._hidden):
@@ -243,16 +244,27 @@ async def arriving(make: Callable[[], Iterator[_T]]) -> AsyncGenerator[_T, None]
 def lost(found: str, error: BaseException) -> RunError:
     """The error that says what Ray lost, and that nothing paid is lost with it."""
     problem = Problem(
-        key="run.engine",
+        key="ray",
         found=f"{found}: {_last_line(error)}",
-        fix="Run the same command again: it goes on from what is stored, nothing is paid twice.",
+        fix="Run the same command again: nothing that was paid for is asked again.",
     )
     return RunError(str(problem), [problem])
 
 
+def _knock(address: str) -> None:
+    """Raises: RunError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
 def _unreachable(address: str, error: BaseException) -> RunError:
     problem = Problem(
-        key="run.address",
+        key="address",
         found=f"no Ray cluster can be used at {address!r}: {_last_line(error)}",
         fix="Start one with `ray start --head` here and `ray start --address=HOST:PORT` on the "
         "other nodes; the command runs on a node of the cluster.",
