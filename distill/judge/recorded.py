@@ -259,10 +259,10 @@ def _usual(
     if "raw" in columns or set(columns) <= {"id", "order", "p"}:
         return [Part(name, strict=True)]
     judged = find_judged([column for column in columns if column not in given.values()])
-    swapped = order == "ba" or places(every, given.get("order", "order"))
-    if len(judged) == 1 and not (swapped and data.kind == "pairwise"):
+    shown = order == "ba" or places(every, given.get("order", "order"))
+    swapped = shown and data.kind == "pairwise"
+    if len(judged) == 1 and not swapped:
         return [Part(judged[0])]
-    swapped = swapped and data.kind == "pairwise"
     what = "which answer (verdict) or which place (raw)" if swapped else "the verdict"
     problem = Problem(
         f"it is not clear which column holds {what}, among {', '.join(columns)}",
