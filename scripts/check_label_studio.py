@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.review.log import read_log
-from distill.run.review_place import find_place
-from distill.run.review_work import export, import_file
+from distill.run.review.place import find_place
+from distill.run.review.work import export, import_file
 
 ROWS = [
     {"id": "plain", "text": "I was charged twice.", "label": "billing"},

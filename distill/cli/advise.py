@@ -48,7 +48,7 @@ def advise(
     facts, here = Facts(), None
     if recipe is not None:
         from distill.recipe.load import load_recipe
-        from distill.run.advice import costs_here, facts_of
+        from distill.run.plan.advice import costs_here, facts_of
 
         loaded = load_recipe(recipe)
         facts, here = facts_of(loaded), costs_here(loaded)
@@ -61,7 +61,7 @@ def advise(
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
     """The facts as typed; a comma inside a number is no end of it: rows_per_month=300,000."""
-    from distill.run.judge_eval import read_pairs
+    from distill.run.judge.evaluate import read_pairs
 
     found: dict[str, str] = {}
     for part in (part for text in texts for part in re.split(r",(?=\s*\w+\s*=)", text)):

@@ -135,7 +135,7 @@ def serve(
     """Serve a judge on this machine: /grade, /compare and the OpenAI chat shape."""
     import asyncio
 
-    from distill.run.judges import serve_judge, serving_token
+    from distill.run.judge.judges import serve_judge, serving_token
 
     output: Output = context.obj
     token = serving_token(token_env)
@@ -161,7 +161,7 @@ def _judge(
 ) -> None:
     from dataclasses import asdict
 
-    from distill.run.judges import judge_file, load_judge, one_row
+    from distill.run.judge.judges import judge_file, load_judge, one_row
 
     judge = load_judge(ref, force=force)
     judge.require(pairwise="a" in row)
@@ -216,8 +216,8 @@ def evaluate(
     """Measure a judge, or recorded verdicts, against people."""
     from distill.judge.passport import judge_passport
     from distill.report.judge_text import passport_text
-    from distill.run import judge_eval as work
-    from distill.run.judge_extras import with_comparisons, with_probes
+    from distill.run.judge import evaluate as work
+    from distill.run.judge.extras import with_comparisons, with_probes
 
     output: Output = context.obj
     mapping = work.read_pairs(columns, "--map")
@@ -233,7 +233,7 @@ def evaluate(
             data, rows, mapping, file=verdicts, swapped=verdicts_ba, column=verdict_column
         )
     else:
-        from distill.run.judges import ask_judge
+        from distill.run.judge.judges import ask_judge
 
         with output.progress() as listen:
             found, cost = ask_judge(judge, rows, listen, all_rows=all_rows)

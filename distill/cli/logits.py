@@ -34,7 +34,7 @@ def capture(
     yes: YesOption = False,
 ) -> None:
     """Capture a recipe's teacher signals, after making the dataset where it is missing."""
-    from distill.run.logits import capture_signals
+    from distill.run.signals.logits import capture_signals
 
     output: Output = context.obj
     loaded, folder = prepared(recipe, overrides, run_dir, yes)
@@ -56,7 +56,7 @@ def audit(
     ] = 16,
 ) -> None:
     """Show what a signal cache costs in bytes and in fidelity."""
-    from distill.run.logits import audit_cache
+    from distill.run.signals.logits import audit_cache
 
     output: Output = context.obj
     found = audit_cache(cache, rows)

@@ -41,8 +41,8 @@ def estimate(
     """Say what a recipe will take: calls, tokens, money, time, and GPU memory by ZeRO stage."""
     from distill.recipe.expand import expand
     from distill.recipe.load import load_recipe
-    from distill.run.estimate import estimate_recipe
-    from distill.run.forecast import forecast_text, memory_forecast
+    from distill.run.plan.estimate import estimate_recipe
+    from distill.run.plan.forecast import forecast_text, memory_forecast
 
     output: Output = context.obj
     loaded = expand(load_recipe(recipe, overrides or ()))
@@ -63,7 +63,7 @@ def preview(
 ) -> None:
     """Show a few rows through generate and filter; the run itself does not pay for them again."""
     from distill.recipe.load import load_recipe
-    from distill.run.sample import preview as take
+    from distill.run.plan.sample import preview as take
 
     output: Output = context.obj
     with output.progress() as listen:
@@ -83,7 +83,7 @@ def doctor(
     """Look a training over before it starts: tokenizers, masks, models, memory, disk, launcher."""
     from distill.recipe.load import load_recipe
     from distill.run.directory import RUNS
-    from distill.run.doctor import examine
+    from distill.run.plan.doctor import examine
 
     output: Output = context.obj
     loaded = load_recipe(recipe, overrides or ())

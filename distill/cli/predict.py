@@ -22,7 +22,7 @@ def predict(
     to: Annotated[Path, typer.Option("--to", metavar="OUT.jsonl", help="Where the answers go.")],
 ) -> None:
     """Answer new rows with a student: adds answer, parsed and p to every row."""
-    from distill.run.predict import predict_file
+    from distill.run.evaluate.predict import predict_file
 
     output: Output = context.obj
     with output.progress() as listen:

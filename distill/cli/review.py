@@ -102,8 +102,8 @@ def export(
 ) -> None:
     """Choose rows and write them for reviewers."""
     from distill.review.named import read_named
-    from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review import work
+    from distill.run.review.place import find_place
 
     _refuse("--format", format)
     _refuse("--choose", choose)
@@ -113,7 +113,7 @@ def export(
         raise UsageError(str(problem), [problem])
     named = read_named(ids, fix) if ids else None
     place = find_place(run, outputs=_names(output), labels=_names(labels), rubric=rubric, seed=seed)
-    made = review_work.export(
+    made = work.export(
         place,
         to,
         format,
@@ -144,10 +144,10 @@ def import_(
     ] = False,
 ) -> None:
     """Take decisions back: first a plan for every row, then the log."""
-    from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review import work
+    from distill.run.review.place import find_place
 
-    plan = review_work.import_file(find_place(run), file, reviewer=reviewer, dry_run=dry_run)
+    plan = work.import_file(find_place(run), file, reviewer=reviewer, dry_run=dry_run)
     out: Output = context.obj
     found = plan.as_dict(dry_run=dry_run)
     out.result(found, _tell_plan(found))
@@ -191,10 +191,10 @@ def serve(
     ] = None,
 ) -> None:
     """Open a page on this machine for one or several reviewers."""
-    from distill.run import review_work
-    from distill.run.review_place import find_place
+    from distill.run.review import work
+    from distill.run.review.place import find_place
 
-    review_work.serve(find_place(run), port, _announcer(context.obj), pack_id=pack)
+    work.serve(find_place(run), port, _announcer(context.obj), pack_id=pack)
 
 
 def _announcer(out: Output) -> Callable[[Mapping[str, Any]], None]:
@@ -209,11 +209,11 @@ def _announcer(out: Output) -> Callable[[Mapping[str, Any]], None]:
 
 def agree(context: typer.Context, run: RunArg, output: OutputsOption = None) -> None:
     """Say how far reviewers agree, and how wrong the dataset is."""
-    from distill.run import review_work
-    from distill.run.review_place import reviewed_place
+    from distill.run.review import work
+    from distill.run.review.place import reviewed_place
 
     out: Output = context.obj
-    found = review_work.agree(reviewed_place(run, outputs=_names(output)))
+    found = work.agree(reviewed_place(run, outputs=_names(output)))
     lines = []
     for name, shape in found["agreement"].items():
         lines.append(f"{name}: {shape['units_used']} of {shape['units']} rows seen by two or more")
@@ -249,20 +249,20 @@ def adjudicate(
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 0,
 ) -> None:
     """Show the rows on which reviewers differ, or send them to whoever has the last word."""
-    from distill.run import review_work
-    from distill.run.review_place import reviewed_place
+    from distill.run.review import work
+    from distill.run.review.place import reviewed_place
 
     _refuse("--format", format)
     place = reviewed_place(run)
-    found = review_work.conflicts(place)
+    found = work.conflicts(place)
     result: dict[str, Any] = {"conflicts": len(found), "rows": found}
     lines = [f"{len(found)} rows on which reviewers differ"]
-    pack = review_work.conflict_pack(place) if found and (to or serve) else None
+    pack = work.conflict_pack(place) if found and (to or serve) else None
     if pack is not None and serve:
-        review_work.serve(place, port, _announcer(context.obj), pack=pack)
+        work.serve(place, port, _announcer(context.obj), pack=pack)
         return
     if pack is not None and to is not None:
-        made = review_work.write(place, pack, to, format or _format_of(to))
+        made = work.write(place, pack, to, format or _format_of(to))
         result |= {"pack_id": made["pack_id"], "to": made["to"]}
         lines.append(f"written to {to}; import it as any other file: its decisions are final")
     else:
@@ -282,11 +282,11 @@ def _format_of(path: Path) -> str:
 
 def merge(context: typer.Context, run: RunArg, policy: PolicyOption = "consensus") -> None:
     """Put the reviews into a new version of the dataset."""
-    from distill.run import review_work
-    from distill.run.review_place import reviewed_place
+    from distill.run.review import work
+    from distill.run.review.place import reviewed_place
 
     _refuse("--policy", policy)
-    found = review_work.merge_reviews(reviewed_place(run), policy)  # type: ignore[arg-type]
+    found = work.merge_reviews(reviewed_place(run), policy)  # type: ignore[arg-type]
     names = ("accepted", "edited", "rejected", "waiting", "unreviewed")
     counts = ", ".join(f"{found[name]} {name}" for name in names)
     lines = [
@@ -310,12 +310,12 @@ def gold(
     ] = False,
 ) -> None:
     """Write a gold set of blind reviews; its rows leave the training set."""
-    from distill.run import review_work
-    from distill.run.review_place import reviewed_place
+    from distill.run.review import work
+    from distill.run.review.place import reviewed_place
 
     _refuse("--policy", policy)
     place = reviewed_place(run, kind="gold")
-    made = review_work.gold(place, to, policy=policy, reviews=reviews, force=force)  # type: ignore[arg-type]
+    made = work.gold(place, to, policy=policy, reviews=reviews, force=force)  # type: ignore[arg-type]
     text = f"{made['rows']} gold rows in {to}"
     if made["saw_suggestion"]:
         text += f"; {made['saw_suggestion']} of them by reviewers who saw the model's answer"
@@ -331,11 +331,11 @@ def shots(
     number: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 8,
 ) -> None:
     """Write approved rows as few-shot examples, none of them in or near a gold set."""
-    from distill.run import review_work
-    from distill.run.review_place import reviewed_place
+    from distill.run.review import work
+    from distill.run.review.place import reviewed_place
 
     _refuse("--policy", policy)
-    made = review_work.shots(reviewed_place(run), to, policy=policy, number=number)  # type: ignore[arg-type]
+    made = work.shots(reviewed_place(run), to, policy=policy, number=number)  # type: ignore[arg-type]
     out: Output = context.obj
     out.result(made, f"{made['rows']} examples in {to}")
 

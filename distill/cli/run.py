@@ -213,7 +213,7 @@ def _closing_words(report: dict[str, Any], folder: Path) -> str:
         dropped = ", ".join(f"{name} {count}" for name, count in filtered["reasons"].items())
         lines.append(f"no row survived the filters ({dropped or 'none was answered'})")
     if report.get("probe"):
-        from distill.run.probe import probe_words
+        from distill.run.plan.probe import probe_words
 
         lines.append(probe_words(report["probe"]))
     if report["shortfall"]:

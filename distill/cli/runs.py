@@ -75,7 +75,7 @@ def restore(
 ) -> None:
     """Bring back the rows that a filter dropped; later filters still judge them."""
     from distill.run.directory import find_run
-    from distill.run.restore import restore as bring_back
+    from distill.run.rows.restore import restore as bring_back
 
     output: Output = context.obj
     directory = find_run(run)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from distill.recipe.schema import Recipe
 from distill.run.directory import RunDirectory
 from distill.run.engine import Engine
 from distill.run.nodes import Meeting
-from distill.run.teachers import TeacherPool
+from distill.run.teachers import TeacherPool, Teachers
 
 
 @dataclass(slots=True)
@@ -33,6 +34,10 @@ class Context:
     """Where rows are made and judged."""
     meeting: Meeting | None = None
     """The ranks that a launcher started beside this one; all of them train."""
+
+    def asking(self) -> AbstractContextManager[Teachers]:
+        """The teachers for a stage that asks from wherever the engine works."""
+        return self.engine.asking(self.teachers, self.sources, self.runner, self.listen)
 
     def say(self, stage: str, note: str) -> None:
         """Tells the listener something worth keeping on the screen."""

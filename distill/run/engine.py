@@ -4,6 +4,7 @@ An engine hands the stages the functions by which they spread their work. The wo
 the same stage functions, so the rows are the same.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
 from distill.inspect.workplace import Workplace
-from distill.recipe.schema import Recipe
-from distill.run.teachers import Teachers
+from distill.progress import Listener
+from distill.run.teachers import TeacherPool, Teachers
 
 if TYPE_CHECKING:
     from distill.capture.local import Reader
-    from distill.run.context import Context
 
 
 class Engine:
@@ -34,9 +34,22 @@ class Engine:
         """Where the texts of an inspected dataset are looked at."""
         return Workplace()
 
-    def asking(self, context: "Context") -> AbstractContextManager[Teachers]:
-        """The run's teachers for a stage that asks from many places at once."""
-        return nullcontext(context.teachers)
+    def asking(
+        self,
+        pool: TeacherPool,
+        sources: Mapping[str, str],
+        runner: asyncio.Runner,
+        listen: Listener,
+    ) -> AbstractContextManager[Teachers]:
+        """The run's teachers for a stage that asks from many places at once.
+
+        Args:
+            pool: Those of this process.
+            sources: Local teacher -> folder or hub id.
+            runner: On which the pool's connections live.
+            listen: Is told of what teachers elsewhere wait for.
+        """
+        return nullcontext(pool)
 
     @contextmanager
     def reading(self, load: Mapping[str, Any]) -> Iterator["Reader"]:
@@ -52,12 +65,3 @@ class Engine:
 
     def close(self) -> None:
         """Gives back what was started."""
-
-
-def engine_of(recipe: Recipe) -> Engine:
-    """The engine that the recipe names; nothing is started before it is used."""
-    if recipe.run.engine == "local":
-        return Engine()
-    from distill.run.on_ray.engine import RayEngine
-
-    return RayEngine(recipe)

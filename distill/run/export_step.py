@@ -10,14 +10,14 @@ from distill.recipe.prompts import student_prompt
 from distill.recipe.schema import Export, Recipe
 from distill.rows.dataset import DatasetRow, read_dataset
 from distill.rows.row import digest
-from distill.run.answering import answer_tokens
 from distill.run.context import Context, Outcome
-from distill.run.dataset_rows import texts_of
 from distill.run.directory import Done, RunDirectory
 from distill.run.fingerprint import model_fingerprint
-from distill.run.hosted import hosted_models
 from distill.run.keys import FORMAT, Sources, recipe_hash
 from distill.run.lock import package_versions
+from distill.run.models.answering import answer_tokens
+from distill.run.models.hosted import hosted_models
+from distill.run.rows.finished import texts_of
 
 
 def export_slice(recipe: Recipe, sources: Sources) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from distill.progress import Listener, silent
 from distill.recipe.filtering import RefusalFilter
 from distill.recipe.task import GenerateTask
 from distill.rows.atomic import atomic_file
-from distill.run.engine import Engine, engine_of
+from distill.run.engine import Engine
+from distill.run.engines import engine_of
 
 EXTRA = ("numpy", "scipy", "sklearn", "statsmodels")
 

@@ -11,13 +11,13 @@ from distill.report.model import empty_report
 from distill.rows.atomic import atomic_file
 from distill.rows.row import Row
 from distill.rows.stages import read_stage
-from distill.run.answer_parts import ANSWER_PARTS
 from distill.run.context import Context
 from distill.run.directory import RunDirectory
-from distill.run.evaluate_parts import PARTS
+from distill.run.evaluate.answer_parts import ANSWER_PARTS
+from distill.run.evaluate.parts import PARTS
 from distill.run.keys import recipe_hash
 from distill.run.ledger import events
-from distill.run.reviewed_rows import review_part
+from distill.run.review.reviewed import review_part
 
 SAMPLES = 12
 RUNNING = ("cost_per_1000", "rows_per_s", "tokens_per_row")

@@ -25,27 +25,24 @@ from distill.recipe.schema import Recipe
 from distill.recipe.signal_source import captured_in_run, sparse_signal
 from distill.rows.readers import read_numbered
 from distill.rows.row import digest
-from distill.run import (
-    evaluate_step,
-    export_step,
-    keys,
-    ledger,
-    review_step,
-    rows_steps,
-    signals_step,
-    train_step,
-)
-from distill.run.against import require_against
+from distill.run import keys, ledger
 from distill.run.context import Context, Outcome
 from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
-from distill.run.engine import engine_of
+from distill.run.engines import engine_of
+from distill.run.evaluate.against import require_against
+from distill.run.evaluate.step import evaluate_step, refuse_below
+from distill.run.export_step import export_slice, export_step
 from distill.run.lock import lock
-from distill.run.made_teachers import teacher_sources
+from distill.run.models.made import teacher_sources
 from distill.run.nodes import Meeting, launched_place, on_nodes, refuse_beside_launcher
 from distill.run.packages import require_extras, require_launcher
-from distill.run.probe import probed_generate_step
+from distill.run.plan.probe import probed_generate_step
 from distill.run.report import write_report
+from distill.run.review.step import merged_state, review_slice, review_step
+from distill.run.rows.steps import filter_state, filter_step, limit_error, split_step
+from distill.run.signals.step import signals_step
 from distill.run.teachers import TeacherPool
+from distill.run.train.step import train_step
 from teachers.errors import (
     BudgetReached,
     ConfigError,
@@ -78,21 +75,21 @@ STEPS = {
             "filter",
             ("generate",),
             keys.filter_slice,
-            rows_steps.filter_step,
-            rows_steps.filter_state,
+            filter_step,
+            filter_state,
         ),
         Step(
             "review",
             ("filter",),
-            review_step.review_slice,
-            review_step.review_step,
-            lambda _, directory: review_step.merged_state(directory),
+            review_slice,
+            review_step,
+            lambda _, directory: merged_state(directory),
         ),
-        Step("split", ("filter", "review"), keys.split_slice, rows_steps.split_step),
-        Step("signals", ("split",), keys.signals_slice, signals_step.signals_step),
-        Step("train", ("split", "signals"), keys.train_slice, train_step.train_step),
-        Step("evaluate", ("split", "train"), keys.evaluate_slice, evaluate_step.evaluate_step),
-        Step("export", ("train", "evaluate"), export_step.export_slice, export_step.export_step),
+        Step("split", ("filter", "review"), keys.split_slice, split_step),
+        Step("signals", ("split",), keys.signals_slice, signals_step),
+        Step("train", ("split", "signals"), keys.train_slice, train_step),
+        Step("evaluate", ("split", "train"), keys.evaluate_slice, evaluate_step),
+        Step("export", ("train", "evaluate"), export_slice, export_step),
     )
 }
 
@@ -162,7 +159,7 @@ def run_recipe(
     recipe = expand(recipe)
     refuse_problems(recipe)
     directory = RunDirectory(Path(run_dir) if run_dir else Path(RUNS) / recipe.name)
-    reviewed = bool(review_step.merged_state(directory))
+    reviewed = bool(merged_state(directory))
     stages = stages_of(recipe, until, reviewed=reviewed)
     require_extras(recipe, stages)
     if "evaluate" in stages:
@@ -203,7 +200,7 @@ def run_recipe(
                 raise
             runner.run(teachers.close())
             report = write_report(context)
-    evaluate_step.refuse_below(recipe, report)
+    refuse_below(recipe, report)
     return report
 
 
@@ -303,7 +300,7 @@ def readable_error(
         case MissingPackage():
             return PrerequisiteError(told)
         case BudgetReached():
-            return rows_steps.limit_error(recipe, told)
+            return limit_error(recipe, told)
         case StorageError():
             return RunError(told)
         case TeacherError():

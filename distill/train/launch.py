@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distill.errors import DataError, Problem
 
-WORKER = "distill.run.train_worker"
+WORKER = "distill.run.train.worker"
 LOCAL = ("localhost", "127.0.0.1")
 _HOST = re.compile(r"(\S+)\s+slots=(\d+)\s*(?:#.*)?")
 

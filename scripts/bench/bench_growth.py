@@ -249,8 +249,8 @@ def _review(size: int, _: str) -> dict[str, Any]:
 
     from distill.review.log import read_log
     from distill.review.merge import merge
-    from distill.run.review_place import find_place
-    from distill.run.review_work import export, import_file
+    from distill.run.review.place import find_place
+    from distill.run.review.work import export, import_file
 
     with tempfile.TemporaryDirectory() as name:
         source, pack = Path(name) / "rows.jsonl", Path(name) / "pack.csv"

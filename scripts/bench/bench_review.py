@@ -23,8 +23,8 @@ from record import MEGABYTE, Bar, write_result
 
 from distill.review.log import read_log
 from distill.review.merge import merge
-from distill.run.review_place import find_place
-from distill.run.review_work import export, import_file
+from distill.run.review.place import find_place
+from distill.run.review.work import export, import_file
 
 WORDS = ("invoice", "refund", "charge", "card", "crash", "freeze", "login", "order", "late")
 LABELS = ("billing", "bug", "other")

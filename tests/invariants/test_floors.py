@@ -20,6 +20,8 @@ FLOORS = [
     {"distill.run"},
     {"distill.cli"},
 ]  # fmt: skip
+ROOMS = ("rows", "models", "review", "train", "signals", "evaluate", "judge", "plan")
+"""Of distill.run, in the order in which they may use each other."""
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 SOURCES = sorted([*ROOT.glob("distill/**/*.py"), *ROOT.glob("teachers/**/*.py")])
 ENTRANCES = {"distill", "distill.__main__"}
@@ -55,6 +57,17 @@ def test_an_import_points_down(path):
         unit = unit_of(name)
         if unit != here and name != "distill":
             assert FLOOR_OF[unit] < FLOOR_OF[here], f"{here} imports {unit}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("distill/run/*/*.py")), ids=module_of)
+def test_a_room_of_the_run_uses_rooms_before_it(path):
+    """`evaluate` may use `train`, never the other way round; `on_ray` uses none."""
+    room = path.parent.name
+    before = ROOMS[: ROOMS.index(room) + 1] if room != "on_ray" else ("on_ray",)
+    for name in imports_of(path):
+        other = (name.split(".") + [""] * 3)[2]
+        if name.startswith("distill.run.") and other in (*ROOMS, "on_ray"):
+            assert other in before, f"{room} imports {name}"
 
 
 def test_every_unit_has_a_floor():

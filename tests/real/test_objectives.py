@@ -59,7 +59,7 @@ def _texts(texts):
 def _loss(folder, texts, length=256):
     """Nats per token of whole texts."""
     from distill.recipe.training import Train
-    from distill.run.students import read_texts
+    from distill.run.models.students import read_texts
 
     figures = read_texts(str(folder), texts, Train(max_length=length))
     return sum(one.nll_sum for one in figures) / sum(one.tokens for one in figures)
@@ -144,7 +144,7 @@ def _beyond(folder, texts):
 
 def _sums(folder, texts, length):
     from distill.recipe.training import Train
-    from distill.run.students import read_texts
+    from distill.run.models.students import read_texts
 
     figures = read_texts(str(folder), texts, Train(max_length=length))
     return sum(one.nll_sum for one in figures), sum(one.tokens for one in figures)

@@ -9,7 +9,7 @@ from distill.recipe.expand import expand
 from distill.recipe.load import load_recipe
 from distill.recipe.rubrics import read_rubric
 from distill.recipe.strategy_options import JudgeDataOptions
-from distill.run.judges import _rubric_text
+from distill.run.judge.judges import _rubric_text
 
 NAMES = ["factuality", "faithfulness", "format", "helpfulness", "policy-compliance", "style"]
 

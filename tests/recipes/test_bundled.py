@@ -16,7 +16,7 @@ from distill.recipe.load import HEADERS, bundled_recipes, load_recipe
 from distill.recipe.schema import Recipe
 from distill.recipe.yaml_file import read_yaml
 from distill.rows.readers import read_numbered, read_records
-from distill.run.forecast import memory_forecast
+from distill.run.plan.forecast import memory_forecast
 from distill.run.walk import run_recipe
 
 RECIPES = {one.name: one for one in bundled_recipes()}

@@ -2,8 +2,8 @@
 
 from distill.recipe.load import load_recipe
 from distill.recipe.prompts import teacher_prompt
-from distill.run.as_generated import shown_to_teacher
-from distill.run.filled_answers import can_fill
+from distill.run.models.as_generated import shown_to_teacher
+from distill.run.models.filled_answers import can_fill
 
 ASK = '{ask: big, prompt: "{{ row | json }} ->", choices: labels}'
 FIELDS = f"fields: {{label: {ASK}, why: {{ask: big, prompt: why}}}}, probe: 9"

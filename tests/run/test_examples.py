@@ -9,7 +9,7 @@ from distill.recipe.load import load_recipe
 from distill.rows.dataset import DatasetRow, write_dataset
 from distill.rows.row import Row, Verdict
 from distill.rows.stages import write_stage
-from distill.run.examples import examples_of
+from distill.run.evaluate.examples import examples_of
 
 GOLD = [{"text": "held out", "label": "billing"}]
 

@@ -5,7 +5,7 @@ import pytest
 from distill.recipe.schema import Split
 from distill.recipe.task import ClassifyTask, JudgeAbsoluteTask
 from distill.rows.row import Row
-from distill.run.judge_split import split_of, with_provenance
+from distill.run.rows.judge_split import split_of, with_provenance
 from distill.split.split import split_rows
 
 JUDGE = JudgeAbsoluteTask(kind="judge_absolute")

@@ -6,7 +6,7 @@ import pytest
 
 from distill.errors import RecipeError, RunError
 from distill.recipe.load import load_recipe
-from distill.run.launch import LOG_FILE, failure
+from distill.run.train.launch import LOG_FILE, failure
 from distill.run.walk import run_recipe
 
 

@@ -8,7 +8,7 @@ from distill.errors import DataError, RecipeError
 from distill.recipe.check import check
 from distill.recipe.load import load_recipe
 from distill.rows.readers import read_numbered
-from distill.run.dataset_rows import GoldTexts, write_blend
+from distill.run.rows.finished import GoldTexts, write_blend
 from distill.run.walk import run_recipe
 
 STUDENT = """\

@@ -8,7 +8,7 @@ import pytest
 from distill.errors import DataError, UsageError
 from distill.progress import silent
 from distill.rows.readers import read_records
-from distill.run.predict import predict_file
+from distill.run.evaluate.predict import predict_file
 
 
 def lines(path):

@@ -8,7 +8,7 @@ from distill.errors import UsageError
 from distill.recipe.load import load_recipe
 from distill.rows.stages import read_stage
 from distill.run.directory import find_run
-from distill.run.restore import restore
+from distill.run.rows.restore import restore
 from distill.run.walk import run_recipe
 
 STAGES = ["generate", "filter", "split"]

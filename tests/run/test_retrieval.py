@@ -8,8 +8,8 @@ from distill.errors import PrerequisiteError
 from distill.recipe.check import check
 from distill.recipe.load import load_recipe
 from distill.rows.readers import read_numbered
+from distill.run.evaluate.retrieval import search_of
 from distill.run.packages import needed_extras
-from distill.run.retrieval import search_of
 
 TEXTS = ["a bill and a refund", "snow and storm and wind", "a goat and a cow"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.run.stored_answers import stripped
+from distill.run.signals.stored_answers import stripped
 from teachers.protocol import TokenLogprob
 
 LOCAL = """\

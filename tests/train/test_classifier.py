@@ -241,7 +241,7 @@ def test_what_cannot_be_learnt_is_refused(plan_of):
 @pytest.mark.parametrize("deepspeed", [None, "zero2", "zero3"])
 def test_two_processes_equal_one(plan_of, tmp_path, deepspeed):
     """Data parallelism and ZeRO change neither the losses nor the figures on val."""
-    from distill.run.launch import train_in_processes
+    from distill.run.train.launch import train_in_processes
 
     settings = {"make_row": voted, "micro_batch": 2, **SOFT}
     alone = train(plan_of("alone", **settings), None, silent)

@@ -1,5 +1,6 @@
 """What a run spreads over a Ray cluster, and how."""
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distill.filters.filter import Elsewhere
 from distill.generate.stage import Spread
 from distill.inspect.workplace import Workplace
+from distill.progress import Listener
 from distill.recipe.files import folder_of
 from distill.recipe.schema import Recipe
 from distill.run.engine import Engine
@@ -17,12 +19,11 @@ from distill.run.on_ray.desk import Opening, opened
 from distill.run.on_ray.fill import spread_over
 from distill.run.on_ray.look import ClusterPlace
 from distill.run.on_ray.sift import Workers
-from distill.run.teachers import Teachers
+from distill.run.teachers import TeacherPool, Teachers
 from teachers.credentials import env_names
 
 if TYPE_CHECKING:
     from distill.capture.local import Reader
-    from distill.run.context import Context
 
 
 class RayEngine(Engine):
@@ -33,6 +34,7 @@ class RayEngine(Engine):
 
     def __init__(self, recipe: Recipe) -> None:
         names = [name for config in recipe.teachers.values() for name in env_names(config)]
+        self._recipe = recipe
         self._keys = {name: os.environ[name] for name in names if name in os.environ}
         self._cluster = Cluster(recipe.run.address, names, str(folder_of(recipe).resolve()))
 
@@ -49,21 +51,26 @@ class RayEngine(Engine):
         return ClusterPlace(self._cluster)
 
     @contextmanager
-    def asking(self, context: "Context") -> Iterator[Teachers]:
+    def asking(
+        self,
+        pool: TeacherPool,
+        sources: Mapping[str, str],
+        runner: asyncio.Runner,
+        listen: Listener,
+    ) -> Iterator[Teachers]:
         """The teachers at the desk, which holds store and ledger meanwhile."""
-        pool = context.teachers
         opening = Opening(
-            context.recipe,
+            self._recipe,
             Path.cwd(),
             pool.ledger.resolve(),
             pool.spending.resolve(),
-            {name: _absolute(source) for name, source in context.sources.items()},
+            {name: _absolute(source) for name, source in sources.items()},
             pool.retry_failed,
         )
-        context.runner.run(pool.close())
+        runner.run(pool.close())
         pool.close_files()
         try:
-            with opened(self._cluster, opening, self._keys, context.listen) as teachers:
+            with opened(self._cluster, opening, self._keys, listen) as teachers:
                 yield teachers
         finally:
             pool.open_files()

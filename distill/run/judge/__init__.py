@@ -1,0 +1,1 @@
+"""How a judge is found, asked and held against people."""

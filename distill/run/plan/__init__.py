@@ -1,0 +1,1 @@
+"""What is said of a recipe before it runs: advice, estimates, forecasts, the pre-flight."""
