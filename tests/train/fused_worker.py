@@ -1,4 +1,4 @@
-"""One process of the ZeRO cases in test_fused_zero.py: STAGE OUT.json; rank 0 writes the errors.
+"""One process of the ZeRO cases in test_fused_zero.py: OUT.json STAGE...; rank 0 writes the errors.
 
 Every case: the gradients of a tiny student under ZeRO, beside those that autograd gives one process
 for the whole batch from whole logits.
@@ -159,9 +159,9 @@ def _weight(model):
 
 
 if __name__ == "__main__":
-    stage, out = int(sys.argv[1]), Path(sys.argv[2])
+    out, stages = Path(sys.argv[1]), [int(stage) for stage in sys.argv[2:]]
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="gloo", auto_mpi_discovery=False)
-    results = {name: _run(stage, case) for name, case in CASES.items()}
+    results = [{name: _run(stage, case) for name, case in CASES.items()} for stage in stages]
     if os.environ["RANK"] == "0":
         out.write_text(json.dumps(results))
