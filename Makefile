@@ -1,7 +1,9 @@
 # Every target does the set-up it needs; a second call reuses .venv and starts at once.
 PY := .venv/bin/python
 # One process a core, one thread each: tiny models gain nothing from more.
-TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile
+# Longest files first (tests/conftest.py); byte code is kept, whatever the shell says of it.
+TEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= \
+	$(PY) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help demo test real check fix docs bench
 

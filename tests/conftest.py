@@ -10,6 +10,11 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID"):
     os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items):
+    """Files marked `long` come first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture
 def workdir(tmp_path, monkeypatch):
     """An empty current directory, where runs/ and .distill/ are made."""

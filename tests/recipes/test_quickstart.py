@@ -4,6 +4,8 @@ import pytest
 
 from distill import load_recipe, run
 
+pytestmark = pytest.mark.long
+
 SHORT = ["evaluate.seeds=1", "train.lr=0.005", "train.steps=300"]
 
 

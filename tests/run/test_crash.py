@@ -10,6 +10,8 @@ import pytest
 
 from teachers.scripted.server import Faults
 
+pytestmark = pytest.mark.long
+
 ROWS = 300
 IN_FLIGHT = 16
 KILLS = 4

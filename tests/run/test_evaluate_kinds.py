@@ -6,6 +6,8 @@ import pytest
 
 from distill.report.model import check_report
 
+pytestmark = pytest.mark.long
+
 STUDENT = {
     "student": {
         "init": "scratch",

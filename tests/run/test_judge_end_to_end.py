@@ -8,6 +8,8 @@ import pytest
 
 from distill.judge.judge import Judge
 
+pytestmark = pytest.mark.long
+
 STUDENT = {
     "init": "scratch",
     "tokenizer": {"bpe": 300},

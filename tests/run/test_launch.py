@@ -9,6 +9,8 @@ from distill.recipe.load import load_recipe
 from distill.run.train.launch import LOG_FILE, failure
 from distill.run.walk import run_recipe
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def recipe(project, workdir):

@@ -32,6 +32,8 @@ from distill.run.on_ray.near import nearest_kept
 from distill.run.on_ray.sift import Workers
 from teachers.scripted.server import Faults
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("ray")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 

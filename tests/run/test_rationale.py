@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from distill.rows.identity import row_ids
 
+pytestmark = pytest.mark.long
 FINISH = "Thought: Clear.\nAction: finish[{1}]"
 
 

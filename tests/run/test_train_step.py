@@ -8,6 +8,8 @@ from distill.errors import DataError, RecipeError, RunError
 from distill.recipe.load import load_recipe
 from distill.run.walk import run_recipe
 
+pytestmark = pytest.mark.long
+
 STORIES = """\
 version: 1
 name: stories

@@ -16,6 +16,8 @@ from distill.train.plan import finished
 from distill.train.stage import encoded_rows, train
 from teachers.local_model import LocalModel
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 WORDS = ("red", "red rose", "very red", "green", "blue", "a green cat")
 DENSE = {"signal": {"kind": "dense"}, "loss": {"kind": "forward_kl", "weight": 0.9, "ce": 0.1}}
