@@ -1,5 +1,6 @@
 """What every test gets: no hub, one thread per process where torch is used, a clean folder."""
 
+import gc
 import os
 
 import pytest
@@ -13,6 +14,24 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID"):
 def pytest_collection_modifyitems(items):
     """Files marked `long` come first, so that no process is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+# Nothing that is collected is garbage, and there is much of it to look through.
+gc.disable()
+BEGUN = set()
+
+
+def pytest_runtest_logstart(location):
+    """Keeps what is there when a file begins out of garbage collections.
+
+    Every training ends with one, and a third of its time went into looking through all tests and
+    all modules of torch.
+    """
+    if location[0] not in BEGUN:
+        BEGUN.add(location[0])
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
