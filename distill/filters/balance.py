@@ -29,14 +29,15 @@ class Balance:
 
     def verdicts(self, rows: Sequence[Row]) -> Sequence[Verdict]:
         """Drops with over_cap; the score is the row's place in its cell, counted from 1."""
-        there = self._kept + Counter(self._cell(row) for row in rows)
+        cells = {row.id: self._cell(row) for row in rows}
+        there = self._kept + Counter(cells.values())
         cap = self._max
         if self._ratio is not None and there:
             most = int(self._ratio * min(there.values()))
             cap = most if cap is None else min(cap, most)
         verdict = {}
         for row in best_first(rows):
-            cell = self._cell(row)
+            cell = cells[row.id]
             place = self._kept[cell] + 1
             keep = cap is None or place <= cap
             self._kept[cell] += keep

@@ -92,6 +92,10 @@ Not `custom`, whose function may remember rows, and not `classifier`, whose figu
 last digits with the rows beside them."""
 
 
+BLOCK = 1000
+"""Rows that go through such filters together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One filter in its place."""
@@ -151,12 +155,9 @@ class Chain:
         alive = sorted((row for row in rows if row.status == "accepted"), key=lambda row: row.id)
         at = 0
         while at < len(self._links):
-            stretch = self._stretch(at, len(alive))
+            stretch = self._stretch(at)
             with rare_collection():
-                if self._elsewhere is not None and stretch[0].remade is not None:
-                    judged = await self._elsewhere.judged(Stretch(stretch), alive)
-                else:
-                    judged = await _through(stretch, alive)
+                judged = await self._judged(stretch, alive)
             alive = []
             for row, verdicts in judged:
                 said[row.id] += verdicts
@@ -172,13 +173,21 @@ class Chain:
         with rare_collection():
             return [_with_verdicts(settled[id], said[id]) for id in sorted(settled)]
 
-    def _stretch(self, start: int, rows: int) -> Sequence[Link]:
-        """The links from `start` on that are done together: one, or those that go elsewhere."""
+    def _stretch(self, start: int) -> Sequence[Link]:
+        """The links from `start` on that are done together: one, or all that judge rows alone."""
         end = start
-        if self._elsewhere is not None and rows >= self._elsewhere.rows:
-            while end < len(self._links) and self._links[end].remade is not None:
-                end += 1
+        while end < len(self._links) and self._links[end].remade is not None:
+            end += 1
         return self._links[start : max(end, start + 1)]
+
+    async def _judged(self, stretch: Sequence[Link], rows: Sequence[Row]) -> list[Judged]:
+        """The rows after a stretch: here block by block, which keeps what is in use small."""
+        if stretch[0].remade is None:
+            return await _through(stretch, rows)
+        if self._elsewhere is not None and len(rows) >= self._elsewhere.rows:
+            return await self._elsewhere.judged(Stretch(stretch), rows)
+        blocks = (rows[at : at + BLOCK] for at in range(0, len(rows), BLOCK))
+        return [one for block in blocks for one in await _through(stretch, block)]
 
     async def recall(self, rows: Sequence[Row]) -> None:
         """Shows the filters rows that are accepted already, so that they remember them.
@@ -295,16 +304,15 @@ async def _through(links: Sequence[Link], rows: Sequence[Row]) -> list[Judged]:
     """
     if len(links) == 1:
         return [(row, (verdict,)) for row, verdict in await _pass(links[0], rows)]
-    ends = {row.id: row for row in rows}
-    said: dict[str, tuple[Verdict, ...]] = dict.fromkeys(ends, ())
-    alive = list(rows)
+    ends, said = list(rows), [list[Verdict]() for _ in rows]
+    alive: Sequence[int] = range(len(ends))
     for link in links:
-        judged = await _pass(link, alive)
-        ends.update((row.id, row) for row, _ in judged)
-        for row, verdict in judged:
-            said[row.id] += (verdict,)
-        alive = [row for row, _ in judged if row.status == "accepted"]
-    return [(ends[row.id], said[row.id]) for row in rows]
+        judged = await _pass(link, [ends[at] for at in alive])
+        for at, (row, verdict) in zip(alive, judged, strict=True):
+            ends[at] = row
+            said[at].append(verdict)
+        alive = [at for at in alive if ends[at].status == "accepted"]
+    return list(zip(ends, map(tuple, said), strict=True))
 
 
 def _kept(judged: Sequence[Judged], links: int) -> list[int]:

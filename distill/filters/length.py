@@ -18,6 +18,8 @@ class Length:
         self._tokenizer = context.tokenizer
         limits = {"words": spec.words, "characters": spec.characters, "tokens": spec.tokens}
         self._limits = {unit: limit for unit, limit in limits.items() if limit is not None}
+        self._kept: dict[int, Verdict] = {}
+        """By its score: few lengths, many rows."""
         if not self._limits:
             raise context.refuse(
                 "length says no limit",
@@ -43,7 +45,10 @@ class Length:
             if not least <= counts[unit] <= most:
                 reason = "too_short" if counts[unit] < least else "too_long"
                 return Verdict("length", False, reason, counts[unit])
-        return Verdict("length", True, score=next(iter(counts.values())))
+        score = next(iter(counts.values()))
+        if score not in self._kept:
+            self._kept[score] = Verdict("length", True, score=score)
+        return self._kept[score]
 
     def _count(self, text: str, unit: str) -> int:
         if unit == "words":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from distill.filters.filter import Context, text_of_value
-from distill.measure.duplicates import NGRAM, NearDuplicates, normalise, shingles
+from distill.measure.duplicates import NGRAM, NearDuplicates, normalise, shares_shingle, shingles
 from distill.measure.embeddings import Embedder, nearest_of
 from distill.measure.ngrams import Containment, NgramIndex
 from distill.recipe.filtering import NotInGoldFilter
@@ -51,7 +51,7 @@ class NotInGold:
         """Drops with exact, ngram, near or semantic; the score is the likeness of the last two."""
         texts = [text_of_value(row.fields[self.needs[0]]) for row in rows]
         # What shares no three words with gold is neither near it nor holds a run of it.
-        apart = [self._gold_parts.isdisjoint(shingles(text)) for text in texts]
+        apart = [not shares_shingle(text, self._gold_parts) for text in texts]
         found = [
             self._kept if alone and not self._short_runs else self._verdict(text)
             for text, alone in zip(texts, apart, strict=True)

@@ -9,7 +9,7 @@ import re
 import struct
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
@@ -27,8 +27,11 @@ MISS = 1e-4
 MINHASH_SEED = 1
 SETS = 50_000
 """Texts whose hashes are kept as sets as well."""
-BLOCK = 2048
-"""Texts that are signed at once: one by one, signing costs a hundred times as much."""
+BLOCK = 64
+"""Texts that are signed at once: one by one, signing costs a hundred times as much, and of
+thousands the shingles no longer lie in the processor's cache when they are hashed."""
+CHUNK = 100_000
+"""Texts among which those without a companion in any bucket are told apart at once."""
 
 _APOSTROPHES = re.compile("(?<=\\w)['\u2019\u02bc](?=\\w)")
 _MARKS = re.compile(r"[^\w\s]|_")
@@ -56,7 +59,12 @@ def normalise(text: str) -> str:
 
 def shingles(text: str, ngram: int = NGRAM) -> frozenset[str]:
     """Returns the word n-grams of a text, or its character n-grams where it has too few words."""
-    return frozenset(_parts(normalise(text), ngram))
+    return frozenset(_runs(normalise(text), ngram))
+
+
+def shares_shingle(text: str, among: Set[str], ngram: int = NGRAM) -> bool:
+    """Whether one of a text's shingles is among some."""
+    return not among.isdisjoint(_runs(normalise(text), ngram))
 
 
 class NearDuplicates:
@@ -65,9 +73,13 @@ class NearDuplicates:
     def __init__(self, similarity: float, ngram: int = NGRAM) -> None:
         self._similarity = similarity
         self._ngram = ngram
-        bands, rows = _bands(similarity)
-        self._permutations = bands * rows
-        self._lsh = RMinHashLSH(similarity, self._permutations, bands)
+        self._bands, rows = _bands(similarity)
+        self._permutations = self._bands * rows
+        self._lsh = self._new_lsh()
+        self._in_lsh = 0
+        """So many texts; the later ones wait until somebody asks for a companion."""
+        self._chunk = self._new_lsh()
+        """Of those that wait, the ones that others of their chunk may ask for."""
         self._ids: list[str] = []
         self._hashes = array("Q")
         self._ends = array("Q", [0])
@@ -99,8 +111,11 @@ class NearDuplicates:
 
     def extend(self, rows: Iterable[tuple[str, str]]) -> None:
         """Puts many texts into the index, much faster than one by one."""
-        for id, sketch in self._sketched(rows):
-            self._insert(id, sketch)
+        left = iter(rows)
+        while chunk := list(islice(left, CHUNK)):
+            hashes, ends = self._hashed([text for _, text in chunk])
+            for at, (id, _) in enumerate(chunk):
+                self._append(id, hashes[ends[at] : ends[at + 1]])
 
     def look_up(
         self, rows: Iterable[tuple[str, str]]
@@ -114,19 +129,18 @@ class NearDuplicates:
     ) -> Iterator[tuple[str, tuple[str, float] | None]]:
         """Yields each row's id with what `find` says, and adds the row where that is None.
 
-        Reads the rows in blocks, so that many are signed at once; each is still compared with all
+        Reads the rows in chunks, so that many are signed at once; each is still compared with all
         that were kept before it.
         """
-        for id, sketch in self._sketched(rows):
-            near = self._lsh.query(sketch.minhash)
-            # Most rows are like none; of equals the earliest counts.
+        for id, hashes, sketch in self._one_of_many(rows):
             found: tuple[float, int] | None = None
-            for at in near:
-                similarity = self._similarity_to(at, sketch)
+            # Of equals the earliest counts.
+            for at in self._met(sketch):
+                similarity = self._similarity_to(at, hashes)
                 if similarity >= self._similarity and (found is None or (-similarity, at) < found):
                     found = (-similarity, at)
             if found is None:
-                self._insert(id, sketch)
+                self._keep(id, hashes, sketch)
             yield id, found and (self._ids[found[1]], -found[0])
 
     def linked(self, rows: Iterable[tuple[str, str]]) -> list[int]:
@@ -136,21 +150,52 @@ class NearDuplicates:
         """
         label: list[int] = []
         members: dict[int, list[int]] = {}
-        for at, (id, sketch) in enumerate(self._sketched(rows)):
+        for at, (id, hashes, sketch) in enumerate(self._one_of_many(rows)):
             label.append(at)
             members[at] = [at]
-            left = sorted(set(self._lsh.query(sketch.minhash)))
+            left = sorted(self._met(sketch))
             while left:
                 other = left.pop()
-                if self._similarity_to(other, sketch) < self._similarity:
+                if self._similarity_to(other, hashes) < self._similarity:
                     continue
                 small, large = sorted((label[at], label[other]), key=lambda n: len(members[n]))
                 for member in members[small]:
                     label[member] = large
                 members[large] += members.pop(small)
                 left = [other for other in left if label[other] != large]
-            self._insert(id, sketch)
+            self._keep(id, hashes, sketch)
         return label
+
+    def _one_of_many(
+        self, rows: Iterable[tuple[str, str]]
+    ) -> Iterator[tuple[str, "array[int]", "_Sketch | None"]]:
+        """Each row's id and hashes; no sketch where it meets no row, earlier or of its chunk."""
+        left = iter(rows)
+        while chunk := list(islice(left, CHUNK)):
+            self._catch_up()
+            hashes, ends = self._hashed([text for _, text in chunk])
+            matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+                hashes, ends, self._permutations, MINHASH_SEED
+            )
+            # Most meet no other in any bucket, and are new without being asked about.
+            meets = self._lsh.query_duplicate_flags_matrix_one_shot(matrix)
+            del matrix
+            sketched = self._sketched(row for row, met in zip(chunk, meets, strict=True) if met)
+            for at, (id, _) in enumerate(chunk):
+                own = hashes[ends[at] : ends[at + 1]]
+                yield id, own, next(sketched)[1] if meets[at] else None
+
+    def _met(self, sketch: "_Sketch | None") -> set[int]:
+        """The places of texts that share a bucket, those of this chunk included."""
+        if sketch is None:
+            return set()
+        return {*self._lsh.query(sketch.minhash), *self._chunk.query(sketch.minhash)}
+
+    def _keep(self, id: str, hashes: "array[int]", sketch: "_Sketch | None") -> None:
+        """Adds a text of a chunk; those that meet no other wait for `_catch_up`, as all do."""
+        if sketch is not None:
+            self._chunk.insert(len(self._ids), sketch.minhash)
+        self._append(id, hashes)
 
     def _sketched(self, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, "_Sketch"]]:
         left = iter(rows)
@@ -161,17 +206,17 @@ class NearDuplicates:
     def _alike(
         self, id: str | None, sketch: "_Sketch", skip: Callable[[str], bool] = lambda _: False
     ) -> Iterator[tuple[str, float]]:
+        self._catch_up()
         for at in sorted(set(self._lsh.query(sketch.minhash))):
             if self._ids[at] == id or skip(self._ids[at]):
                 continue
-            similarity = self._similarity_to(at, sketch)
+            similarity = self._similarity_to(at, sketch.hashes)
             if similarity >= self._similarity:
                 yield self._ids[at], similarity
 
-    def _similarity_to(self, at: int, sketch: "_Sketch") -> float:
+    def _similarity_to(self, at: int, own: Sequence[int]) -> float:
         """Jaccard with an indexed text, 0 where the sizes alone rule out that it is enough."""
         start, end = self._ends[at], self._ends[at + 1]
-        own = sketch.hashes
         small, large = sorted((end - start, len(own)))
         if small / large < self._similarity:
             return 0.0
@@ -184,10 +229,46 @@ class NearDuplicates:
         return shared / (len(own) + len(other) - shared)
 
     def _insert(self, id: str, sketch: "_Sketch") -> None:
+        self._catch_up()
         self._lsh.insert(len(self._ids), sketch.minhash)
+        self._append(id, sketch.hashes)
+        self._in_lsh = len(self._ids)
+
+    def _append(self, id: str, hashes: Iterable[int]) -> None:
         self._ids.append(id)
-        self._hashes.extend(sketch.hashes)
+        self._hashes.extend(hashes)
         self._ends.append(len(self._hashes))
+
+    def _catch_up(self) -> None:
+        """Puts the texts that wait into the buckets."""
+        if self._in_lsh == len(self._ids):
+            return
+        self._chunk = self._new_lsh()
+        for first in range(self._in_lsh, len(self._ids), CHUNK):
+            ends = self._ends[first : first + CHUNK + 1]
+            hashes = self._hashes[ends[0] : ends[-1]]
+            offsets = array("Q", (end - ends[0] for end in ends))
+            self._lsh.insert_matrix(
+                RMinHash.digest_matrix_from_flat_token_hashes(
+                    hashes, offsets, self._permutations, MINHASH_SEED
+                ),
+                first,
+            )
+        self._in_lsh = len(self._ids)
+
+    def _new_lsh(self) -> RMinHashLSH:
+        return RMinHashLSH(self._similarity, self._permutations, self._bands)
+
+    def _hashed(self, texts: Sequence[str]) -> tuple["array[int]", "array[int]"]:
+        """The shingles' hashes of all texts one after the other, and where each text's begin."""
+        hashes, ends = array("Q"), array("Q", [0])
+        for start in range(0, len(texts), BLOCK):
+            block = texts[start : start + BLOCK]
+            parts = [list(set(_runs(normalise(text), self._ngram))) for text in block]
+            for own in RMinHash.hash_token_sets(parts):
+                hashes.extend(own)
+                ends.append(len(hashes))
+        return hashes, ends
 
     def _sketch(self, text: str) -> "_Sketch":
         # A text is nearly always added right after it was looked for.
@@ -196,7 +277,7 @@ class NearDuplicates:
         return self._last[1]
 
     def _sketches(self, texts: Sequence[str]) -> list["_Sketch"]:
-        parts = [list(_parts(normalise(text), self._ngram)) for text in texts]
+        parts = [list(set(_runs(normalise(text), self._ngram))) for text in texts]
         minhashes = RMinHash.from_token_sets(parts, self._permutations, MINHASH_SEED)
         hashes = RMinHash.hash_token_sets(parts)
         return [_Sketch(*pair) for pair in zip(minhashes, hashes, strict=True)]
@@ -215,12 +296,16 @@ class Signature(NamedTuple):
 def signatures(texts: Sequence[str], similarity: float, ngram: int = NGRAM) -> list[Signature]:
     """The signatures of texts: they share a bucket where NearDuplicates would compare them."""
     bands, rows = _bands(similarity)
-    parts = [list(_parts(normalise(text), ngram)) for text in texts]
-    minhashes = RMinHash.from_token_sets(parts, bands * rows, MINHASH_SEED)
-    return [
-        Signature(frozenset(hashes), tuple(_buckets(minhash.digest(), rows)))
-        for minhash, hashes in zip(minhashes, RMinHash.hash_token_sets(parts), strict=True)
-    ]
+    found = []
+    for start in range(0, len(texts), BLOCK):
+        block = texts[start : start + BLOCK]
+        parts = [list(set(_runs(normalise(text), ngram))) for text in block]
+        minhashes = RMinHash.from_token_sets(parts, bands * rows, MINHASH_SEED)
+        found += [
+            Signature(frozenset(hashes), tuple(_buckets(minhash.digest(), rows)))
+            for minhash, hashes in zip(minhashes, RMinHash.hash_token_sets(parts), strict=True)
+        ]
+    return found
 
 
 def _buckets(digest: Sequence[int], rows: int) -> Iterator[int]:
@@ -255,12 +340,12 @@ class _Sketch(NamedTuple):
     """One of each shingle; no two are equal but by a chance of 2**-64."""
 
 
-def _parts(plain: str, ngram: int) -> Iterable[str]:
+def _runs(plain: str, ngram: int) -> Iterable[str]:
     """The shingles of a normalised text, equal ones not yet joined."""
     words = plain.split(" ")
     if len(words) >= ngram:
-        return set(map(" ".join, zip(*(words[at:] for at in range(ngram)), strict=False)))
-    return {plain[at : at + ngram] for at in range(max(1, len(plain) - ngram + 1))}
+        return map(" ".join, zip(*(words[at:] for at in range(ngram)), strict=False))
+    return (plain[at : at + ngram] for at in range(max(1, len(plain) - ngram + 1)))
 
 
 def _bands(similarity: float) -> tuple[int, int]:

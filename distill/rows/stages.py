@@ -74,7 +74,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Writes rows as one Parquet file; fields and verdicts are JSON text."""
     with rare_collection():
         # The rows are held, so the ids of their verdicts stay theirs.
-        held, told = list(rows), dict[tuple[int, ...], str]()
+        held, told = list(rows), dict[int, str]()
         columns = zip(*[_record(row, told) for row in held], strict=True)
     names = _columns().names
     values = dict(zip(names, columns, strict=False)) or {name: () for name in names}
@@ -100,21 +100,18 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield Row(**{**record, "fields": json.loads(record["fields"])}, verdicts=verdicts)
 
 
-def _record(
-    row: Row, told: dict[tuple[int, ...], str]
-) -> tuple[str, str, str | None, float | None, str, str]:
-    """The row's columns; `told` is what is known of verdicts: most rows were kept with the same."""
-    given = tuple(map(id, row.verdicts))
-    verdicts = told.get(given)
-    if verdicts is None:
-        # dataclasses.asdict would copy each deeply.
-        verdicts = told[given] = canonical_json(
-            [
-                {"by": one.by, "keep": one.keep, "reason": one.reason, "score": one.score}
-                for one in row.verdicts
-            ]
-        )
+def _record(row: Row, told: dict[int, str]) -> tuple[str, str, str | None, float | None, str, str]:
+    """The row's columns; `told` is what is known of verdicts: many rows were given the same."""
+    given = []
+    for one in row.verdicts:
+        text = told.get(id(one))
+        if text is None:
+            # dataclasses.asdict would copy it deeply.
+            said = {"by": one.by, "keep": one.keep, "reason": one.reason, "score": one.score}
+            text = told[id(one)] = canonical_json(said)
+        given.append(text)
     fields = row.fields if isinstance(row.fields, dict) else dict(row.fields)
+    verdicts = f"[{','.join(given)}]"
     return row.id, row.status, row.reason, row.score, canonical_json(fields), verdicts
 
 

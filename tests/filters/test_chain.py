@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 
 from distill.errors import RecipeError
+from distill.filters import chain
 from distill.filters.chain import FILTERS, build_chain
 from distill.recipe.filtering import AnyFilter
 from distill.rows.row import Row
@@ -53,6 +54,20 @@ def test_rows_are_sifted_in_id_order_and_survivors_go_on(recipe_of):
     ]
     assert sifted[1].score == 1
     assert chain.order == ["length", "duplicate", "refusal"]
+
+
+def test_blocks_change_nothing(recipe_of, monkeypatch):
+    """Filters that judge each row by itself see some rows at a time."""
+    recipe = recipe_of({"length": {"words": [2, 4]}}, "standardise", "duplicate", "pii")
+    texts = ["one two", "one  two", "one", None, "me@here.example is mine", "a b c d e", "x y"]
+    rows = [Row(f"{at:03}", {"text": text, "label": "a"}) for at, text in enumerate(texts)]
+    whole = asyncio.run(build_chain(recipe, gold=[]).sift(rows))
+    monkeypatch.setattr(chain, "BLOCK", 2)
+    assert asyncio.run(build_chain(recipe, gold=[]).sift(rows)) == whole
+    assert [row.reason for row in whole] == [
+        None, "duplicate", "length:too_short", "length:missing_field", "pii:email",
+        "length:too_long", None,
+    ]  # fmt: skip
 
 
 def test_a_missing_field_is_a_reason(sift):

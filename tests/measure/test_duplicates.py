@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distill.measure import duplicates
 from distill.measure.duplicates import NearDuplicates, clusters, normalise, shingles
 
 WORDS = [f"word{number}" for number in range(400)]
@@ -96,6 +97,32 @@ def test_the_first_of_each_is_kept_over_blocks():
         if expected is None:
             one_by_one.add(same, text)
     assert len(index) == len(one_by_one) < 2500
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_many_at_once_are_what_one_by_one_gives(monkeypatch, chunk):
+    """Whatever the chunks, and whatever was added before and is asked afterwards."""
+    monkeypatch.setattr(duplicates, "CHUNK", chunk)
+    luck = random.Random(3)
+    words = [f"w{at}" for at in range(40)]
+    texts = [" ".join(luck.choices(words, k=9)) for _ in range(60)]
+    for _ in range(240):
+        copy = luck.choice(texts).split()
+        copy[luck.randrange(9)] = luck.choice(words)
+        texts.append(" ".join(copy))
+    rows = [(str(at), text) for at, text in enumerate(texts)]
+    one, many = NearDuplicates(0.5), NearDuplicates(0.5)
+    expected = []
+    for id, text in rows:
+        near = one.find(id, text)
+        if near is None:
+            one.add(id, text)
+        expected.append((id, near))
+    many.add(*rows[0])
+    found = [*many.add_if_new(rows[1:150]), *many.add_if_new(rows[150:])]
+    assert [(rows[0][0], None), *found] == expected
+    assert 20 < len(many) < 290
+    assert [many.all("x", text) for text in texts] == [one.all("x", text) for text in texts]
 
 
 def test_a_heap_of_near_copies_costs_little():

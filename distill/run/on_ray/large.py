@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, Problem, UsageError
-from distill.measure.duplicates import BLOCK
 from distill.progress import Listener, Progress, silent
 from distill.rows.atomic import atomic_file
 from distill.rows.slices import BYTES, Slice, count, cut, texts, write_parted
 from distill.run.on_ray.cluster import Cluster
-from distill.run.on_ray.near import WHOLE, near_kept, places, table_of
+from distill.run.on_ray.near import BLOCK, WHOLE, near_kept, places, table_of
 
 KEPT, DROPPED, SUMMARY = "part", "dropped", "deduplicated.json"
 

@@ -12,9 +12,11 @@ from hashlib import blake2b
 from itertools import combinations
 from typing import Any
 
-from distill.measure.duplicates import BLOCK, jaccard, signatures
+from distill.measure.duplicates import jaccard, signatures
 from distill.run.on_ray.cluster import Cluster, lost
 
+BLOCK = 2048
+"""Texts that are signed in one go of a worker."""
 PART = 100_000
 """Texts that meet in one place, about: bounds what a worker holds."""
 WHOLE: dict[str, Any] = {"batch_format": "pyarrow", "batch_size": None}
