@@ -11,7 +11,7 @@ from typing import Any
 
 from distill.errors import DataError
 from distill.evaluate.answers import Answered
-from distill.judge.columns import ANNOTATORS, SLICES
+from distill.judge.columns import ANNOTATORS, SLICES, Kind
 from distill.judge.form import JudgeForm
 from distill.judge.judge import Judge
 from distill.judge.labels import Unreadable, is_missing, read_score, read_winner
@@ -140,7 +140,11 @@ def judge_data(
                 fields=record,
             )
         )
-    return JudgeData("pairwise" if pairs else "absolute", rows, {}, [task.output])
+    allowed = [
+        value for word in labels_of(task) or () if (value := gold_value(task, word)) is not None
+    ]
+    kind: Kind = "pairwise" if pairs else "absolute"
+    return JudgeData(kind, rows, {}, [task.output], allowed=allowed)
 
 
 def passport_metrics(passport: Passport) -> dict[str, Figure]:
@@ -215,7 +219,7 @@ def _of_grade(task: Any, found: Grade) -> Answered:
         failed=None if found.parsed else found.error or "parse",
         stored=found.stored,
         wrote=found.raw,
-        verdicts=(Verdict("", value, "ab", p, found.raw),),
+        verdicts=(Verdict("", value, "ab", p, found.raw, found.truncated),),
     )
 
 
@@ -234,7 +238,7 @@ def _of_pair(found: Comparison) -> Answered:
         stored=all(grade.stored for grade in grades),
         wrote="\n\n".join(grade.raw for grade in grades),
         verdicts=tuple(
-            Verdict("", winner, order, _p(grade), grade.raw)
+            Verdict("", winner, order, _p(grade), grade.raw, grade.truncated)
             for winner, order, grade in zip(winners, ORDERS, grades, strict=True)
         ),
     )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["absolute", "pairwise"]
 
@@ -45,6 +45,13 @@ WRITERS = re.compile(
     r"(?:model|generator|system|llm)"
 )
 """The column of who wrote the first answer: model_a, generator_1, answer_a_model."""
+SYSTEMS = (
+    "system", "model", "model_name", "model_id", "generator", "writer", "llm", "system_id",
+    "response_model", "answer_model", "output_model",
+)  # fmt: skip
+"""The column of who wrote the only answer."""
+NAME_CHARACTERS = 100
+"""A longer text in such a column is a prompt, not a name."""
 IDS = ("id", "idx", "question_id", "pair_id", "pairID", "uid", "key", "example_id")
 SLICES = ("slice", "category", "subset", "scenario", "domain", "capability")
 ANNOTATORS = re.compile(r"(annotator|rater|worker|human)[ _-]?\d+", re.IGNORECASE)
@@ -99,6 +106,19 @@ def find_writers(columns: Sequence[str]) -> tuple[str, str] | None:
         if twin is not None:
             return column, twin
     return None
+
+
+def find_system(columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str | None:
+    """The column of who wrote the only answer of a row, by its name and its short texts."""
+    kept = [
+        name
+        for name in columns
+        if all(
+            value is None or (isinstance(value, str) and len(value) <= NAME_CHARACTERS)
+            for value in (record.get(name) for record in records)
+        )
+    ]
+    return find_column(kept, SYSTEMS)
 
 
 def find_gold(columns: Sequence[str], roles: Mapping[str, str], kind: Kind) -> list[str]:

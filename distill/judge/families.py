@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from distill.judge.columns import find_writers
 from distill.judge.rows import JudgeRow, Value
 from distill.measure.intervals import proportion
 
@@ -23,19 +22,20 @@ LEAST = 10
 
 
 def family_preferences(
-    rows: Sequence[JudgeRow], chosen: Sequence[Value | None]
+    rows: Sequence[JudgeRow],
+    chosen: Sequence[Value | None],
+    writers: Sequence[tuple[str | None, ...]] | None,
 ) -> list[dict[str, Any]] | None:
     """Of each family how often its answer wins by the judge and by people, on the same rows.
 
     Only pairs count of which exactly one answer is the family's and that both have decided. Largest
-    gap first; None where no columns name the writers.
+    gap first; None where nobody knows the writers (`distill.judge.systems.writers_of`).
     """
-    columns = find_writers(list(dict.fromkeys(name for row in rows for name in row.fields)))
-    if columns is None:
+    if writers is None:
         return None
     won: dict[str, list[tuple[bool, bool]]] = {}
-    for row, judge in zip(rows, chosen, strict=True):
-        first, second = (family_of(row.fields.get(column)) for column in columns)
+    for row, judge, names in zip(rows, chosen, writers, strict=True):
+        first, second = map(family_of, names)
         if first == second or judge not in ("a", "b") or row.gold not in ("a", "b"):
             continue
         for name, side in ((first, "a"), (second, "b")):

@@ -269,7 +269,8 @@ class Judge:
         if answer is None and error == "parse" and not self._constrained:
             answer, error = await self._ask(limited)  # what it wrote does not fit the schema
         if answer is None:
-            return Grade(None, None, None, "", False, "", 1, error=error)
+            cut = True if error == "truncated" else None
+            return Grade(None, None, None, "", False, "", 1, error=error, truncated=cut)
         grade = self._grade(answer, answer.text, tries=1)
         if grade.parsed or self._constrained:
             return grade
@@ -311,6 +312,7 @@ class Judge:
             output_tokens=answer.usage.output_tokens,
             cost_usd=answer.cost_usd,
             stored=answer.stored,
+            truncated=answer.finish == "length",
         )
 
 
@@ -323,6 +325,7 @@ def _with_both(second: Grade, first: Grade) -> Grade:
         output_tokens=first.output_tokens + second.output_tokens,
         cost_usd=(first.cost_usd or 0.0) + (second.cost_usd or 0.0) if known else None,
         stored=first.stored and second.stored,
+        truncated=first.truncated,
     )
 
 

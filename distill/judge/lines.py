@@ -1,10 +1,11 @@
-"""What a judge must beat: the commonest verdict, the longer answer, and people themselves."""
+"""What a judge must beat: the commonest verdict, a guess, the longer answer, and people."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from distill.judge.chance import chance_line
 from distill.judge.labels import majority
 from distill.judge.paths import cell
 from distill.judge.resample import Resampler
@@ -29,6 +30,7 @@ def reference_lines(
     pairs = data.kind == "pairwise"
     return {
         "majority": _accuracy(rows, _constant(rows), seed),
+        "random": chance_line(data, rows),
         "first": _accuracy(rows, lambda _: "a", seed) if pairs else nothing(FIRST),
         "longer": _accuracy(rows, longer, seed) if pairs else nothing(ABSOLUTE),
         "longer_no_ties": _accuracy([r for r in rows if r.gold != "tie"], longer, seed)

@@ -14,6 +14,7 @@ from distill.judge.pass_rate import NOT_SCORES, corrected_pass_rate, unknown_pas
 from distill.judge.recorded import column_verdicts
 from distill.judge.resample import Resampler
 from distill.judge.rows import JudgeData, JudgeRow
+from distill.judge.systems import no_ranks, system_ranks, writers_of
 from distill.judge.verdicts import Judged, Verdict, by_row
 from distill.measure.intervals import Figure, nothing
 
@@ -90,6 +91,7 @@ def judge_passport(
         {
             **head,
             "errors": sum(value is None for value in found.values()),
+            **_truncated([judged[row.id].truncated for row in rows]),
             **measured,
             "verbosity": _verbosity(data, rows, judged),
             "markup": _markup(data, rows, judged),
@@ -101,6 +103,7 @@ def judge_passport(
             "pass_rate": unknown_pass_rate(NOT_SCORES)
             if data.kind == "pairwise"
             else corrected_pass_rate(data.rows, judged, pass_at=pass_at, seed=seed),
+            "systems": system_ranks(data, rows, judged, seed),
             "slices": slices(rows, right, seed),
             "worst": [_shown(row, judged[row.id]) for row in wrong[:WORST]],
             **rest,
@@ -123,6 +126,7 @@ def plain(value: Any) -> Any:
 def _nothing(why: str) -> dict[str, Any]:
     return {
         "errors": None,
+        **_truncated([]),
         **{key: nothing(why) for key in (*ALL_KEYS, *PAIR_KEYS)},
         "position": _no_position(why),
         "absolute": None,
@@ -132,8 +136,18 @@ def _nothing(why: str) -> dict[str, Any]:
         "calibration": None,
         "cascade": None,
         "pass_rate": unknown_pass_rate(why),
+        "systems": no_ranks(why),
         "slices": [],
         "worst": [],
+    }
+
+
+def _truncated(told: Sequence[bool | None]) -> dict[str, int | None]:
+    """Rows with an answer that was cut off, null where no row tells, and how many do not tell."""
+    known = [one for one in told if one is not None]
+    return {
+        "truncated": sum(known) if known else None,
+        "truncated_unknown": len(told) - len(known),
     }
 
 
@@ -142,7 +156,15 @@ def _no_position(why: str) -> dict[str, Any]:
 
 
 def _no_lines() -> dict[str, Figure]:
-    names = ("majority", "first", "longer", "longer_no_ties", "human_human", "teacher_human")
+    names = (
+        "majority",
+        "random",
+        "first",
+        "longer",
+        "longer_no_ties",
+        "human_human",
+        "teacher_human",
+    )
     return {name: nothing(NO_GOLD) for name in names}
 
 
@@ -178,7 +200,8 @@ def _families(
     """The judge's leaning to families of models, beside that of people."""
     if data.kind != "pairwise":
         return None
-    return family_preferences(rows, [judged[row.id].resolved for row in rows])
+    chosen = [judged[row.id].resolved for row in rows]
+    return family_preferences(rows, chosen, writers_of(data, rows))
 
 
 def _calibration(

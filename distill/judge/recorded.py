@@ -12,6 +12,7 @@ from typing import Any
 
 from distill.errors import DataError, Problem
 from distill.judge.columns import IDS, find_judged, is_chosen, says_right
+from distill.judge.endings import COLUMNS, cut_off
 from distill.judge.labels import SWAPPED, Unreadable, Winner, is_missing, number_of
 from distill.judge.paths import cell, example, opened, places
 from distill.judge.rows import VERDICT_ROLES, JudgeData, Value, id_text, require_places
@@ -81,7 +82,8 @@ def read_verdict_file(
         try:
             own = ids[place] if ids else _known_id(_id(fields, names), known)
             shown = _order(fields, given.get("order", "order"), order)
-            reading.record(fields, parts, own, shown, given.get("p", "p"), known.get(own))
+            marks = _marks(fields, given.get("p", "p"), given.get("truncated"))
+            reading.record(fields, parts, own, shown, marks, known.get(own))
         except Unreadable as error:
             problems.append(Problem(str(error), str(path), line, allowed=_shape(data)))
             continue
@@ -108,7 +110,8 @@ def inner_verdicts(path: Path | str, data: JudgeData, mapping: Mapping[str, str]
     for row in data.rows:
         try:
             shown = _order(row.fields, given.get("order"), "ab")
-            reading.record(row.fields, parts, row.id, shown, given.get("p"), row.fields)
+            marks = _marks(row.fields, given.get("p"), given.get("truncated"), usual=())
+            reading.record(row.fields, parts, row.id, shown, marks, row.fields)
         except Unreadable as error:
             problems.append(Problem(str(error), str(path), row.line))
     if problems:
@@ -122,6 +125,14 @@ def column_verdicts(path: Path | str, data: JudgeData, column: str) -> list[Verd
     Raises: DataError when there is no such column.
     """
     return inner_verdicts(path, data, {"verdict": column}).verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What a record says beside its verdict."""
+
+    p: float | None
+    truncated: bool | None
 
 
 class _Reading:
@@ -149,14 +160,13 @@ class _Reading:
         parts: Sequence[Part],
         own: str,
         shown: Order,
-        p_column: str | None,
+        marks: _Marks,
         row: Mapping[str, Any] | None,
     ) -> None:
         """Takes the verdicts of one record.
 
         Raises: Unreadable.
         """
-        p = _probability(cell(fields, p_column)) if p_column else None
         for part in [_of_this(part, fields) for part in parts]:
             value, order = cell(fields, part.column), part.order or shown
             several = self._data.kind == "absolute" and isinstance(value, list)
@@ -166,7 +176,9 @@ class _Reading:
                     read = SWAPPED[read]
                 raw = fields.get("raw") if part.strict else one
                 said = None if raw is None or is_missing(raw) else str(raw)
-                self.found.verdicts.append(Verdict(own, read, order, p, said))
+                self.found.verdicts.append(
+                    Verdict(own, read, order, marks.p, said, marks.truncated)
+                )
 
     def finished(self, path: Path | str) -> Recorded:
         """All of it, with how many cells could not be read.
@@ -328,6 +340,24 @@ def _order(fields: Mapping[str, Any], name: str | None, usual: Order) -> Order:
     if found is None:
         raise Unreadable(f"the order is {given!r}")
     return found
+
+
+def _marks(
+    fields: Mapping[str, Any], p: str | None, truncated: str | None, usual: Sequence[str] = COLUMNS
+) -> _Marks:
+    """The judge's probability, and whether its answer was cut off.
+
+    Raises: Unreadable.
+    """
+    named = [truncated] if truncated else [name for name in usual if name in fields]
+    try:
+        told = [cut_off(cell(fields, name)) for name in named]
+    except Unreadable:
+        if truncated:
+            raise
+        told = []  # a column that nobody named may mean anything
+    known = [one for one in told if one is not None]
+    return _Marks(_probability(cell(fields, p)) if p else None, any(known) if known else None)
 
 
 def _probability(value: Any) -> float | None:

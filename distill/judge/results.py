@@ -26,6 +26,8 @@ class Grade:
     """How the ask failed, where it did."""
     stored: bool = False
     """Every answer behind it came from the store."""
+    truncated: bool | None = None
+    """The model's own answer was cut off at the token limit; None where nothing was answered."""
 
 
 @dataclass(frozen=True, slots=True)

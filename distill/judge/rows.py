@@ -45,10 +45,14 @@ from distill.rows.readers import Numbered, read_numbered
 
 Value = Winner | float
 
-ROLES = ("id", "instruction", "a", "b", "response", "winner", "score", "rater")
+ROLES = (
+    "id", "instruction", "a", "b", "response", "winner", "score", "rater", "system", "system_a",
+    "system_b",
+)  # fmt: skip
 """What a column of the data may be."""
 VERDICT_ROLES = (
     "verdict_id", "verdict", "verdict_ba", "raw", "raw_ba", "score_a", "score_b", "order", "p",
+    "truncated",
 )  # fmt: skip
 """What a column of recorded verdicts may be: `distill.judge.recorded`."""
 
@@ -88,6 +92,8 @@ class JudgeData:
     """Words of this file's own, in small letters, and what they mean."""
     writers: tuple[str, str] | None = None
     """The columns of who wrote each answer: their names stand for the answers too."""
+    allowed: Sequence[Value] = ()
+    """All that a judge may say, where the task tells it."""
     id_column: str | None = None
     """Where the ids were found; None where a row's place is its id."""
 
@@ -131,8 +137,8 @@ def read_judge_data(
 
     Args:
         path: Any format of `distill.rows.readers`.
-        mapping: Role (id, instruction, a, b, response, winner, score, rater) -> column; those of
-            recorded verdicts are left to `distill.judge.recorded`.
+        mapping: Role (`ROLES`) -> column; those of recorded verdicts are left to
+            `distill.judge.recorded`.
         gold_columns: Columns of people's verdicts; several mean their majority.
         slices: Columns to report apart; absent: the usual names.
         labels: What verdicts are called in this file -> a, b, tie or a score.
@@ -158,7 +164,7 @@ def read_judge_data(
         numbers=numbers,
         notes=() if words else _notes(records, gold, kind, numbers),
         words=words,
-        writers=find_writers(columns) if kind == "pairwise" else None,
+        writers=_writers(roles, columns) if kind == "pairwise" else None,
         id_column=roles.get("id") or _id_column(records),
     )
     shown = list(slices) or _slices(records, columns)
@@ -211,6 +217,12 @@ def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[st
         found = find_column([name for name in columns if name not in answers], INSTRUCTIONS)
         roles |= {"instruction": found} if found else {}
     return roles
+
+
+def _writers(roles: Mapping[str, str], columns: Sequence[str]) -> tuple[str, str] | None:
+    if "system_a" in roles and "system_b" in roles:
+        return roles["system_a"], roles["system_b"]
+    return find_writers(columns)
 
 
 def _no_gold(

@@ -26,6 +26,8 @@ class Verdict:
     """The judge's probability of this verdict, where it tells one."""
     raw: str | None = None
     """What it wrote."""
+    truncated: bool | None = None
+    """Whether it was cut off at the token limit; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,14 @@ class Judged:
         found = [readings[0] for readings in self.by_order.values() if readings]
         known = [v.p for v in found if v.p is not None and v.value == self.resolved]
         return sum(known) / len(known) if known and len(known) == len(found) else None
+
+    @property
+    def truncated(self) -> bool | None:
+        """Whether any reading was cut off; None where none was and one does not tell."""
+        told = [verdict.truncated for found in self.by_order.values() for verdict in found]
+        if True in told:
+            return True
+        return None if None in told or not told else False
 
 
 def by_row(verdicts: Iterable[Verdict], data: JudgeData) -> dict[str, Judged]:

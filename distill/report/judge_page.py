@@ -5,7 +5,7 @@ from typing import Any
 
 from distill.report.figures import title
 from distill.report.judge_plots import reliability_plot, selective_plot
-from distill.report.judge_text import HEADLINES
+from distill.report.judge_text import HEADLINES, cut_off
 from distill.report.measured import write_plain
 from distill.report.page import render_page, words
 
@@ -52,6 +52,7 @@ def judge_part(passport: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "calibration": _calibration(passport.get("calibration")),
         "pass_rate": _pass_rate(passport.get("pass_rate")),
         "others": _others(passport),
+        "systems": _systems(passport.get("systems")),
         "slices": _slices(passport.get("slices") or ()),
         "worst": [_card(row) for row in passport.get("worst") or ()],
         "cost": _cost(passport.get("cost")),
@@ -65,6 +66,8 @@ def _coverage(passport: Mapping[str, Any]) -> str:
         text += f", {passport['without_gold']:,} left out without one"
     if passport.get("errors") is not None and parsed["value"] is not None:
         text += f"; {parsed['value']:.1%} of them could be read, {passport['errors']:,} could not"
+    if passport.get("errors") is not None:
+        text += f"; {cut_off(passport)}"
     if parsed["value"] is None and parsed.get("why"):
         text += f"; {parsed['why']}"
     return f"{text}."
@@ -175,6 +178,20 @@ def _card(row: Mapping[str, Any]) -> dict[str, Any]:
     if len(orders) > 1:
         fields["by order"] = ", ".join(f"{name}: {words(one)}" for name, one in orders.items())
     return {"id": row["id"], "reason": None, "fields": fields}
+
+
+def _systems(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Rank correlations over systems, and each system's figure by the judge and by people."""
+    if not found or not found["table"]:
+        return None
+    ranks = {"Spearman": found["spearman"], "Kendall tau-b": found["kendall"]}
+    table = [
+        {name: f"{line[name]:.3f}" for name in ("judge", "people")}
+        | {"name": line["system"], "n": f"{line['n']:,}"}
+        for line in found["table"]
+    ]
+    by = "win rate, a tie half a win" if found["by"] == "win_rate" else "mean score"
+    return {"figures": _lines(ranks), "table": table, "by": by, "why": found["why"]}
 
 
 def _cost(found: Mapping[str, Any] | None) -> str | None:

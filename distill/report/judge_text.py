@@ -16,6 +16,8 @@ def passport_text(found: Mapping[str, Any]) -> str:
     lines = [f"{found['kind']}: {found['n']} rows with a gold verdict"]
     if found["without_gold"]:
         lines[0] += f", {found['without_gold']} left out without one"
+    if found.get("errors") is not None:
+        lines[0] += f"; {cut_off(found)}"
     lines += [f"note: {note}" for note in found.get("notes") or ()]
     lines += _figures({name: found[name] for name in HEADLINES})
     position = found["position"]
@@ -51,6 +53,15 @@ def passport_text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def cut_off(found: Mapping[str, Any]) -> str:
+    """How many answers stopped at the token limit, as far as anybody knows."""
+    count, unknown = found.get("truncated"), found.get("truncated_unknown")
+    if count is None:
+        return "whether answers were cut off at the token limit is not known"
+    text = f"{count:,} cut off at the token limit"
+    return f"{text}, of {unknown:,} not known" if unknown else text
+
+
 def _extras(found: Mapping[str, Any]) -> list[str]:
     """Pass rate, cascade, tests against other judges and probes, where they were measured."""
     lines = []
@@ -68,6 +79,10 @@ def _extras(found: Mapping[str, Any]) -> list[str]:
             f"cascade: as good as the teacher alone with {best['handed']:.1%} handed to it "
             f"(confidence under {best['threshold']:.3f}{price})"
         )
+    systems = found.get("systems") or {}
+    if systems.get("table") and not systems["why"]:
+        lines.append(f"ranks of {systems['n']} systems, by the judge and by people:")
+        lines += _figures({name: systems[name] for name in ("spearman", "kendall")})
     for name, test in (found.get("compared") or {}).items():
         p = "no row differs" if test["p"] is None else f"p = {test['p']:.3g} ({test['test']})"
         lines.append(f"  against {name}: accuracy {test['difference']['value']:+.3f}, {p}")

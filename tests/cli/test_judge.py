@@ -31,6 +31,8 @@ def test_recorded_verdicts(project, rows, tmp_path):
     )  # fmt: skip
     assert "How far to trust the judge" in (tmp_path / "page.html").read_text("utf-8")
     assert said.code == 0
+    assert (said.json["truncated"], said.json["systems"]["spearman"]["value"]) == (None, None)
+    assert said.json["reference_lines"]["random"]["over"] == ["a", "b"]
     assert {
         "n", "parsed", "errors", "accuracy", "accuracy_failures_wrong", "order_ab", "order_ba",
         "both_right", "consistency", "position", "macro_f1", "kappa", "absolute",
@@ -106,7 +108,10 @@ def test_a_teacher_of_a_recipe_as_the_judge(project, rows, tmp_path, monkeypatch
         "version": 1,
         "name": "judging",
         "task": {"kind": "judge_pairwise", "prompt": "A: {{ a }} B: {{ b }}"},
-        "teachers": {"big": {"kind": "scripted", "script": script}},
+        "teachers": {
+            "big": {"kind": "scripted", "script": script},
+            "endless": {"kind": "scripted", "script": [{"when": "", "answers": ["more " * 600]}]},
+        },
     }
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
     first, second = (
@@ -117,6 +122,9 @@ def test_a_teacher_of_a_recipe_as_the_judge(project, rows, tmp_path, monkeypatch
     assert first["consistency"]["value"] == 1
     assert first["cost"]["requests"] == 6
     assert second["accuracy"] == first["accuracy"]
+    assert (first["truncated"], second["truncated"], second["truncated_unknown"]) == (0, 0, 0)
+    said = project.command("judge", "eval", rows, "--judge", "recipe.yaml:endless", "--json").json
+    assert (said["truncated"], said["errors"], said["accuracy"]["value"]) == (3, 3, None)
 
 
 SCORED = [

@@ -3,7 +3,8 @@
 import pytest
 
 from distill.judge.families import family_of, family_preferences
-from distill.judge.rows import JudgeRow
+from distill.judge.rows import JudgeData, JudgeRow
+from distill.judge.systems import writers_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,11 @@ def rows(columns, pairs, gold):
     ]
 
 
+def preferences(pairs, judge):
+    """With the columns of writers as they are found where nobody names them."""
+    return family_preferences(pairs, judge, writers_of(JudgeData("pairwise", pairs, {}, []), pairs))
+
+
 @pytest.mark.parametrize(
     "columns",
     [("model_a", "model_b"), ("Model 1", "model 2"), ("answer_a_model", "answer_b_model"),
@@ -44,13 +50,13 @@ def test_own_answers_are_taken_more_often(columns):
     pairs += [("gpt-4", "gpt-3.5"), ("gpt-4", "bloom")]
     gold = ["a", "a"] * 6 + ["a", "tie"]
     judge = ["a", "b"] * 6 + ["a", "a"]
-    [claude, gpt] = family_preferences(rows(columns, pairs, gold), judge)
+    [claude, gpt] = preferences(rows(columns, pairs, gold), judge)
     assert (gpt["family"], gpt["n"], gpt["judge"].value, gpt["people"].value) == ("gpt", 12, 1, 0.5)
     assert (gpt["difference"], claude["difference"]) == (0.5, -0.5)
 
 
 def test_files_that_name_no_writer():
     """Nothing is said, which is not that nothing was found."""
-    assert family_preferences(rows(("category", "b"), [("x", "y")], ["a"]), ["a"]) is None
+    assert preferences(rows(("category", "b"), [("x", "y")], ["a"]), ["a"]) is None
     few = rows(("model_a", "model_b"), [("gpt-4", "claude")], ["a"])
-    assert family_preferences(few, ["a"]) == []
+    assert preferences(few, ["a"]) == []

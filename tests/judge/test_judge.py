@@ -57,6 +57,26 @@ def test_a_text_without_verdict_is_asked_once_more_with_the_scale_as_choices():
     assert (stubborn.score, stubborn.tries, stubborn.raw) == (None, 2, "I cannot say.")
 
 
+def test_an_answer_that_is_cut_off_says_so():
+    """At the token limit, though a second ask found a verdict; of no answer nobody knows."""
+
+    class Longwinded:
+        name = "longwinded"
+
+        async def ask(self, ask):
+            if ask.choices:
+                return Answer(ask.choices[0], "stop", Usage(1, 1), "longwinded")
+            return Answer("Let me think", "length", Usage(1, 64), "longwinded")
+
+        async def close(self):
+            pass
+
+    form = judge("judge_pairwise", []).form
+    both = Judge(Longwinded(), form).compare("q", "x", "y")
+    assert [(one.truncated, one.tries, one.parsed) for one in both.grades] == [(True, 2, True)] * 2
+    assert judge("judge_absolute", [("", "VERDICT: 5")]).grade("q", "r").truncated is False
+
+
 def test_a_failure_is_never_a_number():
     """A judge that refuses every ask has no scores."""
     found = judge("judge_absolute", [("", "VERDICT: 5")], refuse=1.0).grade("q", "r")

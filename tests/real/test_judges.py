@@ -11,6 +11,7 @@ from distill.judge.lines import reference_lines
 from distill.judge.passport import judge_passport
 from distill.judge.recorded import column_verdicts, read_verdict_file
 from distill.judge.rows import read_judge_data
+from distill.judge.systems import writers_of
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,27 @@ def test_one_annotator_as_the_judge(real):
     found = judge_passport(judged, column_verdicts(path, judged, "annotator1")).as_dict()
     assert found["n"] + found["without_gold"] == len(json.loads(path.read_text()))
     assert 0.9 < found["kappa"]["value"] < 0.95
+
+
+def test_systems_of_pandalm(real):
+    """Its pairs name their systems; the table it published (arXiv:2306.05087, table of human
+    verdicts) has llama against bloom at 72 wins, 28 losses and 11 ties, so the first half of the
+    name wrote the first answer. One annotator ranks the five models as the other two do."""
+    path = real / "data" / "pandalm" / "testset-v1.json"
+    judged = read_judge_data(path)
+    writers = writers_of(judged, judged.rows)
+    of_pair = Counter(
+        row.gold
+        for row, names in zip(judged.rows, writers, strict=True)
+        if names == ("bloom-7b", "llama-7b")
+    )
+    assert (of_pair["b"], of_pair["a"], of_pair["tie"]) == (72, 28, 11)
+    others = read_judge_data(path, gold_columns=["annotator2", "annotator3"])
+    found = judge_passport(others, column_verdicts(path, others, "annotator1")).as_dict()
+    ranks = found["systems"]
+    assert (ranks["n"], ranks["by"]) == (5, "win_rate")
+    assert ranks["table"][0]["system"] == "llama-7b"
+    assert sum(line["n"] for line in ranks["table"]) == 2 * found["n"]
+    assert ranks["spearman"]["value"] >= 0.9
+    assert found["reference_lines"]["random"]["value"] == pytest.approx(1 / 3)
+    assert found["truncated"] is None

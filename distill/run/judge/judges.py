@@ -17,7 +17,7 @@ from distill.judge.judge import Judge
 from distill.judge.labels import Unreadable, read_score
 from distill.judge.results import Comparison, Grade
 from distill.judge.rows import JudgeData, JudgeRow
-from distill.judge.verdicts import Verdict
+from distill.judge.verdicts import ORDERS, Verdict
 from distill.progress import Listener, Progress
 from distill.recipe.bundled_rubrics import bundled_rubrics, rubric_source, told
 from distill.recipe.defaults import STUDENT_PROMPTS
@@ -276,10 +276,11 @@ def shown(row: JudgeRow) -> dict[str, Any]:
 
 def pair_verdicts(row_id: str, found: Comparison) -> list[Verdict]:
     """The readings of a pair as verdicts about content."""
-    first = Verdict(row_id, found.order1, "ab", _p(found.grades[0]), found.grades[0].raw)
-    if len(found.grades) == 1:
-        return [first]
-    return [first, Verdict(row_id, found.order2, "ba", _p(found.grades[1]), found.grades[1].raw)]
+    winners = (found.order1, found.order2)
+    return [
+        Verdict(row_id, winner, order, _p(grade), grade.raw, grade.truncated)
+        for winner, order, grade in zip(winners, ORDERS, found.grades, strict=False)
+    ]
 
 
 def score_verdict(row_id: str, found: Grade) -> Verdict:
@@ -288,7 +289,7 @@ def score_verdict(row_id: str, found: Grade) -> Verdict:
         value = read_score(found.score)
     except Unreadable:
         value = None
-    return Verdict(row_id, value, "ab", _p(found), found.raw)
+    return Verdict(row_id, value, "ab", _p(found), found.raw, found.truncated)
 
 
 def cost_of(grades: Sequence[Grade], rows: int, seconds: float) -> dict[str, Any]:
