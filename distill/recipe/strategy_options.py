@@ -114,7 +114,8 @@ class JudgeDataOptions(Model):
     judge: str | None = None
     """Teacher that scores; absent: the one that writes."""
     votes: int = Field(default=1, ge=1)
-    """judge_absolute: how often a response is scored; the most frequent score counts."""
+    """How often a response is scored, or a pair is compared in each order; the most frequent
+    verdict counts, and the votes stay with the row."""
     flips: Literal["tie", "drop", "review"] = "tie"
     """judge_pairwise: what becomes of verdicts that change with the order; `review` keeps them as
     ties marked `flipped`, which reviewers get first."""

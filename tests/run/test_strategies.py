@@ -285,8 +285,13 @@ def test_judge_data_pairwise_flips(make):
         "fields": {"instruction": {"render": "Do it."}},
     }
     _, rows = make(PAIRS, generate, script=script)
+    content = ({"A": "a", "B": "b", "TIE": "tie"}, {"A": "b", "B": "a", "TIE": "tie"})
     for row in rows:
         fields = row["fields"]
+        said = [
+            of[fields[name]] for of, name in zip(content, ("ranked", "ranked_swapped"), strict=True)
+        ]
+        assert fields["winner_votes"] == {one: said.count(one) for one in ("a", "b", "tie")}
         if "good" in (fields["a"], fields["b"]) and "so so" not in (fields["a"], fields["b"]):
             assert fields["winner"] == ("a" if fields["a"] == "good" else "b")
         verdict = fields["winner"].upper()
@@ -294,6 +299,10 @@ def test_judge_data_pairwise_flips(make):
     flips = [r for r in rows if {r["fields"]["a"], r["fields"]["b"]} == {"good", "so so"}]
     assert flips
     assert all(row["fields"]["winner"] in ("tie", "a", "b") for row in flips)
+    generate["options"] = {"votes": 3}
+    _, asked = make(PAIRS, generate, script=script)
+    thrice = [{one: 3 * n for one, n in row["fields"]["winner_votes"].items()} for row in rows]
+    assert [row["fields"]["winner_votes"] for row in asked] == thrice
     generate["options"] = {"flips": "drop"}
     report, kept = make(PAIRS, generate, script=script)
     assert len(kept) < len(rows)

@@ -150,13 +150,18 @@ def test_a_pair_is_told_by_both_orders(judge_plan):
     """a before tie before b; the mean of both readings, turned back."""
     shown = {"ranked_votes": {"A": 3, "TIE": 1}, "ranked_swapped_votes": {"B": 1, "TIE": 1}}
     records = [_pair("a", **shown), _pair("b", **shown), _pair("tie")]
+    # What a judge without probabilities said once in each order: a and a tie, or a and b.
+    said = ({"a": 1, "b": 0, "tie": 1}, {"a": 1, "b": 1, "tie": 0})
+    records += [_pair("tie", winner_votes=votes) for votes in said]
     task = PAIR | {"output": "winner"}
-    ready = stage._prepare(judge_plan(records=records, task=task))
+    ready = stage._prepare(judge_plan(records=records, task=task, soft=("winner",)))
     assert ready.scale.labels == ("a", "tie", "b")
     assert ready.scale.scores == (0.0, 0.5, 1.0)
-    first, second, third = (row.p_S for row in ready.rows.rows)
+    first, second, third, half, turned = (row.p_S for row in ready.rows.rows)
     assert first == pytest.approx((0.625, 0.375, 0.0), abs=1e-6)
     assert (second, third) == ((0, 0, 1), (0, 1, 0))
+    assert half == pytest.approx((0.5, 0.5, 0.0), abs=1e-6)
+    assert turned == (0, 1, 0)
 
 
 def test_a_verdict_that_cannot_be_scored_is_told(judge_plan):

@@ -45,6 +45,10 @@ the responses decides it. Write the reasons only, without the verdict."""
 WINNER = """\
 {% set second = {'A': 'b', 'B': 'a', 'TIE': 'tie'}[ranked_swapped] %}\
 {{ ranked | lower if ranked | lower == second else FLIP }}"""
+VOTES = """\
+{{ {'a': first['A'] + second['B'], 'b': first['B'] + second['A'],
+    'tie': first['TIE'] + second['TIE']} | json }}"""
+"""What both orders say of the answers, counted together."""
 FLIPPED = """\
 {% set second = {'A': 'b', 'B': 'a', 'TIE': 'tie'}[ranked_swapped] %}\
 {{ 'false' if ranked | lower == second else 'true' }}"""
@@ -120,11 +124,28 @@ def _both_orders(
     winner = WINNER.replace("FLIP", "'flip'" if drop else "'tie'")
     marked = {"flipped": number(FLIPPED)} if options.flips == "review" else {}
     return {
-        "ranked": AskField(ask=judge, prompt=prompt, choices=ORDERS),
-        "ranked_swapped": AskField(ask=judge, prompt=swapped, choices=ORDERS),
+        "ranked": AskField(ask=judge, prompt=prompt, votes=options.votes, choices=ORDERS),
+        "ranked_swapped": AskField(ask=judge, prompt=swapped, votes=options.votes, choices=ORDERS),
         task.output: RenderField(render=winner, keep=keep),
+        f"{task.output}_votes": _votes_of_both(options.votes),
         **marked,
     }
+
+
+def _votes_of_both(votes: int) -> RenderField:
+    """Answer -> count, which a student learns where the judge tells no probabilities."""
+    text = VOTES
+    for place, name in (("first", "ranked"), ("second", "ranked_swapped")):
+        counted = ", ".join(f"'{one}': {_count_of(name, one, votes)}" for one in ORDERS)
+        text = f"{{% set {place} = {{{counted}}} %}}" + text
+    return number(text)
+
+
+def _count_of(name: str, answer: str, votes: int) -> str:
+    """The expression for how often a reading says an answer; one vote leaves no counts behind."""
+    if votes == 1:
+        return f"({name} == '{answer}') | int"
+    return f"{name}_votes.get('{answer}', 0)"
 
 
 def _score(task: object) -> RenderField:
