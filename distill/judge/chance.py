@@ -22,7 +22,7 @@ def chance_line(data: JudgeData, rows: Sequence[JudgeRow]) -> dict[str, Any]:
     allowed = allowed_verdicts(data)
     if not rows or not allowed:
         return nothing(NO_LIST if rows else "no rows").as_dict() | {"over": None}
-    value = sum(row.gold in allowed for row in rows) / len(allowed) / len(rows)
+    value = sum(row.gold in allowed for row in rows) / (len(allowed) * len(rows))
     shown = [f"{one:g}" if isinstance(one, float) else one for one in allowed]
     why = f"expected of a uniform guess among {len(allowed)}: {_listed(shown)}"
     figure = {"value": value, "low": value, "high": value, "n": len(rows)}

@@ -185,6 +185,11 @@ class _Reading:
 
         Raises: DataError where a column holds lists or objects and no verdict.
         """
+        said = [(verdict.id, verdict.order) for verdict in self.found.verdicts]
+        if self._data.kind == "pairwise" and (again := len(said) - len(set(said))):
+            self.found.notes.append(
+                f"verdicts of a row and order that had one already: {again}; the first one counts"
+            )
         for column, unread in self._unread.items():
             lies = opened(unread[0])
             if len(unread) == self._cells[column] and isinstance(lies, Mapping | list):

@@ -209,9 +209,11 @@ def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[st
             )
             raise DataError(str(problem), [problem])
         roles["response"] = found
-    if "a" in roles and "b" not in roles:
-        problem = Problem("--map names a and no b", str(path), fix="Add b=COLUMN.")
-        raise DataError(str(problem), [problem])
+    for twins in (("a", "b"), ("b", "a"), ("system_a", "system_b"), ("system_b", "system_a")):
+        if twins[0] in roles and twins[1] not in roles:
+            found = f"--map names {twins[0]} and no {twins[1]}"
+            problem = Problem(found, str(path), fix=f"Add {twins[1]}=COLUMN.")
+            raise DataError(str(problem), [problem])
     answers = {roles.get(role) for role in ("a", "b", "response")}
     if "instruction" not in roles:
         found = find_column([name for name in columns if name not in answers], INSTRUCTIONS)

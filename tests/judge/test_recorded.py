@@ -111,6 +111,27 @@ def test_a_file_of_results_is_read_as_it_lies(tmp_path):
     ]
 
 
+def test_a_second_verdict_of_a_pair_is_told(tmp_path):
+    """The first one of a row and order counts, and it is said that there were more."""
+    data = read_judge_data(write(tmp_path / "testset.json", PANDA))
+    said = [("0", "ab", "a"), ("0", "ab", "b"), ("0", "ba", "b"), ("1", "ab", "tie")]
+    lines = [{"id": own, "order": order, "winner": winner} for own, order, winner in said]
+    found = read_verdict_file(write(tmp_path / "verdicts.jsonl", lines), data)
+    assert by_row(found.verdicts, data)["0"].value("ab") == "a"
+    assert found.notes == [
+        "verdicts of a row and order that had one already: 1; the first one counts"
+    ]
+
+
+@pytest.mark.parametrize("named", ["a", "b", "system_a", "system_b"])
+def test_half_a_pair_of_columns_is_refused(tmp_path, named):
+    """What --map names for one answer it names for both."""
+    path = write(tmp_path / "rows.json", [{"q": "x", "one": "y", "two": "z", "winner": 1}])
+    pair = {} if named in "ab" else {"a": "one", "b": "two"}
+    with pytest.raises(DataError, match=f"--map names {named} and no "):
+        read_judge_data(path, mapping={"response": "two", named: "one"} | pair)
+
+
 def test_verdicts_without_ids_are_taken_in_row_order(tmp_path):
     """Auto-J's two files: one number a line, counted from 0; the second of swapped places."""
     rows = [
