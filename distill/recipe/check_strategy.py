@@ -110,6 +110,11 @@ def _options(recipe: Recipe, strategy: str, findings: Findings) -> None:
     if getattr(options, "flips", None) == "review" and recipe.review is None:
         found, fix = "nobody reviews in this recipe", "Give `review`."
         findings.add("generate.options.flips", found, "tie, drop", fix)
+    kept = "flips" in options.model_fields_set and getattr(options, "flips", None) != "drop"
+    pairs = recipe.task.kind == "judge_pairwise"
+    if kept and pairs and "tie" not in (labels_of(recipe.task) or ()):
+        found = "the scale has no tie, which a verdict that turns with the order would be"
+        findings.add("generate.options.flips", found, "drop", "Add tie to task.scale, or drop.")
     for name in ("judge", "other"):
         if (teacher := getattr(options, name, None)) is not None:
             known_teacher(recipe, f"generate.options.{name}", teacher, findings)

@@ -76,6 +76,12 @@ JSON_PROMPTS = {
 }  # fmt: skip
 """What a judge that writes JSON is shown; the rest is as for the others."""
 
+
+def without_tie(prompt: str) -> str:
+    """A default prompt about pairs for a scale that has no tie."""
+    return prompt.replace("A, B, TIE", "A, B").replace('"A", "B" or "TIE"', '"A" or "B"')
+
+
 LABEL_PROMPT = """\
 Read the text and choose the one label that fits it best.
 

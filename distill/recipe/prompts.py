@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from distill.errors import Problem, RecipeError
-from distill.recipe.defaults import JSON_PROMPTS, STUDENT_PROMPTS
+from distill.recipe.defaults import JSON_PROMPTS, STUDENT_PROMPTS, without_tie
 from distill.recipe.expand import expand
 from distill.recipe.files import locate, names_a_file, text_of
 from distill.recipe.generation import AskField
@@ -59,6 +59,8 @@ class TaskPrompt:
                 raise RecipeError(str(problem), [problem])
             json_mode = getattr(recipe.task, "format", None) == "json"
             text = JSON_PROMPTS[kind] if json_mode else STUDENT_PROMPTS[kind]
+            if isinstance(recipe.task, JudgePairwiseTask) and "tie" not in recipe.task.scale:
+                text = without_tie(text)
             return cls(recipe.task, Template(text, f"the {kind} prompt"))
         name = str(locate(recipe, ref.strip())) if names_a_file(ref) else "task.prompt"
         return cls(recipe.task, Template(text_of(recipe, ref), name))

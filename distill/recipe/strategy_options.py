@@ -118,7 +118,7 @@ class JudgeDataOptions(Model):
     verdict counts, and the votes stay with the row."""
     flips: Literal["tie", "drop", "review"] = "tie"
     """judge_pairwise: what becomes of verdicts that change with the order; `review` keeps them as
-    ties marked `flipped`, which reviewers get first."""
+    ties marked `flipped`, which reviewers get first. A scale without a tie drops them."""
     feedback: bool = True
     """Whether the judge's reasons are written, and learnt."""
 

@@ -317,6 +317,28 @@ def test_judge_data_pairwise_flips(make):
         assert row["fields"]["flipped"] is not (same or tie)
 
 
+def test_pairs_without_ties(make, project, tmp_path):
+    """Nobody is offered a tie, and a verdict that turns with the order is no row."""
+    script = [("TIE", "TIE"), (r"Response A:\s+(good|same)", "A"), (r"Response B:\s+good", "B"),
+              ("a high grade", "good"), ("a low grade", "same"), ("grade", "bad")]  # fmt: skip
+    generate = {
+        "strategy": "judge_data",
+        "candidates": 20,
+        "options": {"feedback": False},
+        "fields": {"instruction": {"render": "Do it."}},
+    }
+    report, rows = make({**PAIRS, "scale": ["a", "b"]}, generate, script=script)
+    assert report["rows"][0]["reasons"]["winner:flip"] > 0
+    assert {row["fields"]["winner"] for row in rows} == {"a", "b"}
+    assert not any("TIE" in turn["content"] for row in rows for turn in row["messages"])
+    recipe = json.loads((tmp_path / "recipe.yaml").read_text())
+    recipe["generate"]["options"]["flips"] = "tie"
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    said = project.command("check", "recipe.yaml", "--json")
+    assert said.code == 2
+    assert [p["key"] for p in said.json["error"]["problems"]] == ["generate.options.flips"]
+
+
 def test_copies_of_comparisons(make, tmp_path):
     """Swapped copies of training rows: not of val, not counted, in no stage, named on the card."""
     script = [(r"The verdict is (\w+)", "Response {1} is it."), (r"Response A:\s+good", "A"),

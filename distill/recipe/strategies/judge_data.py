@@ -6,7 +6,7 @@ responses across the range of scores; here the score is what a judge says, not w
 """
 
 from distill.recipe.bundled_rubrics import rubrics_of
-from distill.recipe.defaults import RUBRIC, TEACHER_PROMPTS
+from distill.recipe.defaults import RUBRIC, TEACHER_PROMPTS, without_tie
 from distill.recipe.generation import AskField, FieldSpec, RenderField, SampleField
 from distill.recipe.schema import Recipe
 from distill.recipe.strategies.parts import EXAMPLES, ORDERS, Made, baked, number
@@ -119,13 +119,17 @@ def _both_orders(
     judge: str, prompt: str, task: JudgePairwiseTask, options: JudgeDataOptions
 ) -> dict[str, FieldSpec | None]:
     swapped = "{% set a, b = b, a %}" + prompt
-    drop = options.flips == "drop"
-    keep = ["a", "b", "tie"] if drop else None
+    ties = "tie" in task.scale
+    drop = options.flips == "drop" or not ties
+    keep = list(task.scale) if drop else None
+    orders = ORDERS if ties else [one for one in ORDERS if one != "TIE"]
+    if not ties:
+        prompt, swapped = map(without_tie, (prompt, swapped))
     winner = WINNER.replace("FLIP", "'flip'" if drop else "'tie'")
     marked = {"flipped": number(FLIPPED)} if options.flips == "review" else {}
     return {
-        "ranked": AskField(ask=judge, prompt=prompt, votes=options.votes, choices=ORDERS),
-        "ranked_swapped": AskField(ask=judge, prompt=swapped, votes=options.votes, choices=ORDERS),
+        "ranked": AskField(ask=judge, prompt=prompt, votes=options.votes, choices=orders),
+        "ranked_swapped": AskField(ask=judge, prompt=swapped, votes=options.votes, choices=orders),
         task.output: RenderField(render=winner, keep=keep),
         f"{task.output}_votes": _votes_of_both(options.votes),
         **marked,
