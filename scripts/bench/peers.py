@@ -6,7 +6,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venv-peers"
-INSTALL_SECONDS = 900
+PINS = Path(__file__).parent / "pins"
+"""NAME.txt: every version that a peer needs, where pip alone would look for them for too long."""
+INSTALL_SECONDS = 600
 
 
 def peer_python(name: str, *requirements: str) -> Path | None:
@@ -16,7 +18,9 @@ def peer_python(name: str, *requirements: str) -> Path | None:
     """
     folder = FOLDER / name
     python, ready = folder / "bin" / "python", folder / "ready"
-    wanted = "\n".join(requirements)
+    pinned = PINS / f"{name}.txt"
+    held = [pinned] if pinned.is_file() else []
+    wanted = "\n".join([*requirements, *(file.read_text(encoding="utf-8") for file in held)])
     if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
         return python
     print(f"making the environment of {name} ({', '.join(requirements)}) ...", flush=True)
@@ -26,7 +30,7 @@ def peer_python(name: str, *requirements: str) -> Path | None:
     torch_pin.write_text("\n".join(p for p in pins if p.startswith("torch==")), encoding="utf-8")
     install = [
         str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-        "-c", str(torch_pin), *requirements,
+        "-c", str(torch_pin), *(part for file in held for part in ("-c", str(file))), *requirements,
     ]  # fmt: skip
     try:
         subprocess.run(
