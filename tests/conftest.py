@@ -24,7 +24,7 @@ BEGUN = set()
 def pytest_runtest_logstart(location):
     """Keeps what is there when a file begins out of garbage collections.
 
-    Every training ends with one, and a third of its time went into looking through all tests and
+    Every training ends with one, and a quarter of the time went into looking through all tests and
     all modules of torch.
     """
     if location[0] not in BEGUN:
