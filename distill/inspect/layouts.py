@@ -153,6 +153,8 @@ def _votes(rows: Sequence[Mapping[str, Any]], free: Sequence[str]) -> str | None
     sample = rows[:: max(1, len(rows) // SAMPLE)]
     # FIELD_votes beside FIELD and FIELD_p is what we write of a teacher's votes, not of people's.
     own = {f"{name.removesuffix('_p')}_votes" for name in free if name.endswith("_p")}
+    if "ranked_swapped" in free:  # a teacher compared in both orders; FIELD_votes counts these
+        own |= {f"{name}_votes" for name in free}
     found = [
         name
         for name in free

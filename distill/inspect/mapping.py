@@ -18,8 +18,8 @@ INPUTS = (
 CONTEXTS = ("input", "context", "hypothesis", "passage", "document")
 """Columns that stand beside an instruction, question or premise."""
 LABELS = (
-    "label", "labels", "category", "class", "intent", "sentiment", "gold_label", "topic", "target",
-    "tag", "winner", "verdict", "emotion",
+    "label", "labels", "winner", "verdict", "category", "class", "intent", "sentiment",
+    "gold_label", "topic", "target", "tag", "emotion",
 )  # fmt: skip
 OUTPUTS = (
     "output", "response", "answer", "completion", "summary", "target", "reply", "reference",

@@ -59,6 +59,15 @@ def test_votes_of_a_teacher_are_no_raters():
     assert guess_layout(rows, list(rows[0]), set()) is None
 
 
+def test_votes_of_both_orders_are_no_raters():
+    """winner_votes beside the two readings that it counts is a teacher's."""
+    rows = [{"winner": "a", "ranked": "A", "ranked_swapped": "B", "winner_votes": votes}
+            for votes in ({"a": 2, "b": 0, "tie": 0}, {"a": 1, "b": 0, "tie": 1}) * 5]  # fmt: skip
+    assert guess_layout(rows, list(rows[0]), set()) is None
+    people = [{"winner": row["winner"], "winner_votes": row["winner_votes"]} for row in rows]
+    assert guess_layout(people, list(people[0]), set()).votes == "winner_votes"
+
+
 def test_dicts_and_lists_that_are_no_votes():
     """Numbers of other kinds, and lists under another name."""
     rows = [{"size": {"w": n * 9, "h": 400 - n}, "tags": ["a", "b"]} for n in range(12)]

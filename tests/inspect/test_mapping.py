@@ -58,6 +58,18 @@ def test_conversations_that_end_with_a_label(items_of):
     assert guess_columns(other, {}).shape == "chat"
 
 
+def test_the_winner_of_a_pair_is_its_label():
+    """A topic that stands before it is not."""
+    rows = [
+        {"instruction": f"tell me of thing {n}", "topic": "ab"[n % 2], "a": f"it is {n} so",
+         "b": f"it was {n} so", "winner": ("a", "b", "tie")[n % 3]}
+        for n in range(12)
+    ]  # fmt: skip
+    found = guess_columns(rows, {})
+    assert (found.shape, found.output) == ("preference", "winner")
+    assert (found.chosen, found.rejected) == ("a", "b")
+
+
 def test_preferences_that_hold_their_prompt(items_of):
     """As messages, or as one text, the prompt is read from what both sides begin with."""
     asked = [f"how do I get to place {n}" for n in range(9)]
