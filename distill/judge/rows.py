@@ -214,6 +214,13 @@ def _roles(path: Path, columns: Sequence[str], given: dict[str, str]) -> dict[st
             found = f"--map names {twins[0]} and no {twins[1]}"
             problem = Problem(found, str(path), fix=f"Add {twins[1]}=COLUMN.")
             raise DataError(str(problem), [problem])
+    paired = "a" in roles
+    for role in ("system",) if paired else ("system_a", "system_b"):
+        if role in roles:
+            found = f"--map names {role}, and a row holds {'two answers' if paired else 'one'}"
+            fix = f"Name {'system_a=COLUMN,system_b=COLUMN' if paired else 'system=COLUMN'}."
+            problem = Problem(found, str(path), fix=fix)
+            raise DataError(str(problem), [problem])
     answers = {roles.get(role) for role in ("a", "b", "response")}
     if "instruction" not in roles:
         found = find_column([name for name in columns if name not in answers], INSTRUCTIONS)

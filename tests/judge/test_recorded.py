@@ -132,6 +132,20 @@ def test_half_a_pair_of_columns_is_refused(tmp_path, named):
         read_judge_data(path, mapping={"response": "two", named: "one"} | pair)
 
 
+@pytest.mark.parametrize(
+    ("row", "mapping"),
+    [
+        ({"a": "x", "b": "y", "winner": "a", "who": "m"}, {"system": "who"}),
+        ({"response": "x", "score": 3, "who": "m"}, {"system_a": "who", "system_b": "who"}),
+    ],
+)
+def test_systems_of_another_number_of_answers_are_refused(tmp_path, row, mapping):
+    """One writer for a pair, or two for one answer, is a slip and not passed over."""
+    path = write(tmp_path / "rows.json", [row])
+    with pytest.raises(DataError, match=r"--map names system.* Name system"):
+        read_judge_data(path, mapping=mapping)
+
+
 def test_verdicts_without_ids_are_taken_in_row_order(tmp_path):
     """Auto-J's two files: one number a line, counted from 0; the second of swapped places."""
     rows = [
