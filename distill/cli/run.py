@@ -66,7 +66,7 @@ def generate(
 ) -> None:
     """Make the dataset only: generate, filter, split."""
     if push is not None:
-        from distill.run.push import check_push
+        from distill.run.export.push import check_push
 
         check_push(push)
     _walk(
@@ -125,7 +125,7 @@ def export(
 ) -> None:
     """Write the student as a folder to ship, after doing what is missing or stale before it."""
     if push is not None:
-        from distill.run.push import check_push
+        from distill.run.export.push import check_push
 
         check_push(push)  # not after days of training
     _walk(context.obj, recipe, overrides, run_dir, "export", yes, push=push)
@@ -181,7 +181,7 @@ def prepared(
 
 
 def _push(folder: Path, repo: str, until: str | None) -> dict[str, str]:
-    from distill.run.push import push
+    from distill.run.export.push import push
 
     if until == "split":
         return {"pushed": push(folder / "dataset", repo, "dataset")}

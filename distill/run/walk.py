@@ -31,7 +31,7 @@ from distill.run.directory import RUNS, STAGES, Done, RunDirectory, held, now
 from distill.run.engines import engine_of
 from distill.run.evaluate.against import require_against
 from distill.run.evaluate.step import evaluate_step, refuse_below
-from distill.run.export_step import export_slice, export_step
+from distill.run.export.step import export_slice, export_step
 from distill.run.lock import lock
 from distill.run.models.made import teacher_sources
 from distill.run.nodes import Meeting, launched_place, on_nodes, refuse_beside_launcher

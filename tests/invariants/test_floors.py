@@ -20,7 +20,7 @@ FLOORS = [
     {"distill.run"},
     {"distill.cli"},
 ]  # fmt: skip
-ROOMS = ("rows", "models", "review", "train", "signals", "evaluate", "judge", "plan")
+ROOMS = ("rows", "models", "review", "train", "signals", "evaluate", "export", "judge", "plan")
 """Of distill.run, in the order in which they may use each other."""
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 SOURCES = sorted([*ROOT.glob("distill/**/*.py"), *ROOT.glob("teachers/**/*.py")])

@@ -4,7 +4,8 @@ import pytest
 
 from distill.recipe.expand import expand
 from distill.recipe.load import load_recipe
-from distill.run import export_step, keys
+from distill.run import keys
+from distill.run.export.step import export_slice
 
 SLICES = {
     "generate": keys.generate_slice,
@@ -12,7 +13,7 @@ SLICES = {
     "split": keys.split_slice,
     "train": keys.train_slice,
     "evaluate": keys.evaluate_slice,
-    "export": export_step.export_slice,
+    "export": export_slice,
 }
 
 

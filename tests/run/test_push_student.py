@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from distill.errors import PrerequisiteError, RunError, UsageError
-from distill.run.push import push
+from distill.run.export.push import push
 
 
 class Hub:
